@@ -1,0 +1,1 @@
+"""The one converge loop: observe, plan, guard, gate, commit, verify, report."""

@@ -1,0 +1,84 @@
+"""Secrets travel as references; the value is put in at the last moment and masked everywhere else.
+
+Wherever a site says ``{secret: NAME}``, rendered values hold the marker ``⟦secret:NAME⟧``, also in
+the middle of a template's text. Only `reveal` turns markers into values, and what it returns must
+never be stored, logged or reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from rackwright.model.errors import Permanent
+
+MARKER = re.compile(r"⟦secret:([A-Za-z0-9][A-Za-z0-9._-]*)⟧")
+MASK = "‹secret›"
+
+Secret = msgspec.Meta(extra={"secret": True})
+"""Annotates a resource's field that is never shown, whatever it holds: ``Annotated[str, Secret]``."""
+
+
+def marker(name: str) -> str:
+    """The reference to secret ``name`` as it stands in rendered values."""
+    return f"⟦secret:{name}⟧"
+
+
+def names_in(value: Any) -> frozenset[str]:
+    """Names of the secrets that ``value`` (plain data) refers to."""
+    if isinstance(value, str):
+        return frozenset(MARKER.findall(value)) if "⟦" in value else frozenset()
+    if isinstance(value, Mapping):
+        return frozenset().union(*(names_in(item) for item in value.values()))
+    if isinstance(value, (list, tuple)):
+        return frozenset().union(*(names_in(item) for item in value))
+    return frozenset()
+
+
+def reveal(value: Any, secrets: Mapping[str, str]) -> Any:
+    """``value`` (plain data) with every marker replaced. Raises Permanent for a secret we lack."""
+    if isinstance(value, str):
+        return (
+            MARKER.sub(lambda found: _look_up(found[1], secrets), value) if "⟦" in value else value
+        )
+    if isinstance(value, Mapping):
+        return {key: reveal(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [reveal(item, secrets) for item in value]
+    return value
+
+
+def _look_up(name: str, secrets: Mapping[str, str]) -> str:
+    try:
+        return secrets[name]
+    except KeyError:
+        raise Permanent(f"secret {name!r} is not among this agent's secrets") from None
+
+
+class Masker:
+    """Replaces known secret values in any text that leaves the process."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        # Longest first, so that a secret that contains another is masked whole. Multi-line secrets
+        # (keys) are masked line by line too, since devices and logs fold them.
+        parts = {value for value in values if value}
+        parts |= {line for value in parts for line in value.splitlines() if len(line) >= 8}
+        ordered = sorted(parts, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def text(self, text: str) -> str:
+        """``text`` with every known secret masked."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def data(self, value: Any) -> Any:
+        """Plain data with every known secret masked, keys left alone."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {key: self.data(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.data(item) for item in value]
+        return value

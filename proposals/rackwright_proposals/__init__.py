@@ -1,0 +1,1 @@
+"""Site to bundles: load YAML with marks, merge, render, lint. Pure functions."""

@@ -1,0 +1,1 @@
+"""The hands: how each platform reads and changes its resources."""

@@ -1,0 +1,36 @@
+"""The nouns of power distribution units."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from rackwright.model.resource import Resource
+
+SECONDS = Meta(ge=-1, le=7200)
+
+
+class Outlet(Resource, frozen=True, kw_only=True):
+    """An outlet; its name in the address is its number: ``outlet/3``. It is always there."""
+
+    kind: ClassVar[str] = "outlet"
+    fixture: ClassVar[bool] = True
+
+    state: Literal["on", "off"] | None = None
+    label: Annotated[str | None, Meta(max_length=63)] = None
+    """The outlet's name on the unit."""
+    on_delay: Annotated[int, SECONDS] | None = None
+    """Seconds from the unit's power-on to this outlet's; -1 means never."""
+    off_delay: Annotated[int, SECONDS] | None = None
+
+    @property
+    def index(self) -> int:
+        """The outlet's number."""
+        return int(self.name)
+
+    def severs(self, before: Resource | None) -> bool:
+        return self.state == "off" and getattr(before, "state", None) != "off"
+
+
+NOUNS = (Outlet,)

@@ -1,0 +1,1 @@
+"""Servers: what an agent converges on the node it runs on."""

@@ -1,0 +1,1 @@
+"""How bytes travel: ssh, serial, snmp, local. Foreign exceptions are mapped here."""

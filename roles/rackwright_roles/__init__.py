@@ -1,0 +1,1 @@
+"""The role library: <role>/role.yaml and its templates."""

@@ -1,0 +1,1 @@
+"""Devices in software, for demos, tests and users' own CI."""

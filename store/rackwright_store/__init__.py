@@ -1,0 +1,1 @@
+"""Git to bundles, database, HTTP API."""
