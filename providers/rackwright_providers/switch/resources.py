@@ -46,7 +46,7 @@ class Port(Resource, frozen=True, kw_only=True):
         """VLANs that it names, the hidden default ``all`` left out."""
         ids = {vlan for vlan in (self.access_vlan, self.native_vlan) if vlan}
         if self.allowed_vlans not in (None, "all"):
-            ids |= vlanset.parse(self.allowed_vlans)  # type: ignore[arg-type]
+            ids |= vlanset.parse(self.allowed_vlans)
         return frozenset(ids)
 
     def implied_needs(self) -> tuple[Address, ...]:
