@@ -78,6 +78,12 @@ class Provider(Protocol[S_contra]):
     def read(self, session: S_contra, wanted: Wanted) -> Mapping[Address, Resource]:
         """I/O: observe, in as few exchanges as the platform allows. What is not there is left out."""
 
+    def refuse(
+        self, changes: Sequence[Change], observed: Mapping[Address, Resource]
+    ) -> Mapping[Address, str]:
+        """Pure: which of the planned ``changes`` the platform will not have, and why, where that
+        shows only from all of them together (a VLAN that goes while a port still carries it)."""
+
     def render(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
     ) -> Sequence[Step]:

@@ -28,6 +28,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str = ""
     """Of the declared resource; `state` in_sync or changed says that it was verified."""
     changes: tuple[FieldChange, ...] = ()
+    commands: tuple[str, ...] = ()
+    """What was (or would be) sent for it, for people; secrets masked."""
     why: str = ""
     """Reason of blocked, failed, refused, for a person."""
     waits_for: tuple[str, ...] = ()

@@ -1,0 +1,84 @@
+"""Decide which changes of a plan may go ahead: guard and gate together, before anything is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from rackwright.engine import gate, guard
+from rackwright.engine.declared import Declarations
+from rackwright.engine.ledger import Ledger
+from rackwright.engine.plan import missing
+from rackwright.model.address import Address
+from rackwright.model.bundle import Gates
+from rackwright.model.change import Change, Plan
+from rackwright.model.report import State
+from rackwright.model.resource import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why a resource is not, or not yet, what is declared."""
+
+    state: State
+    why: str
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What will be done, and what will not and why."""
+
+    plan: Plan = field(default_factory=Plan)
+    held: Mapping[Address, Held] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> tuple[Change, ...]:
+        """The changes to make, in order."""
+        return tuple(change for change in self.plan.changes if change.address not in self.held)
+
+
+def decide(
+    plan: Plan,
+    said: Declarations,
+    observed: Mapping[Address, Resource],
+    ledger: Ledger,
+    gates: Gates,
+    *,
+    carriers: Collection[Address] = (),
+    undoes: bool = False,
+    refused: Mapping[Address, str] | None = None,
+) -> Decision:
+    """``carriers`` carry our path to the device, ``undoes`` says that the platform takes back what is
+    not confirmed, ``refused`` is what the platform itself will not have of ``plan``."""
+    held: dict[Address, Held] = {
+        address: Held("failed", f"the device has no {address}")
+        for address in missing(said.items, observed)
+    }
+    destroy = {item.address for item in said.items if item.declared.destroy}
+    destroy |= {entry.address for entry in ledger.entries.values() if entry.destroy}
+    guarded = guard.refusals(
+        plan.changes, observed=observed, carriers=carriers, undoes=undoes, destroy=destroy
+    )
+    for address, why in {**(refused or {}), **guarded}.items():
+        held.setdefault(address, Held("refused", why))
+    needs = {item.address: item.declared.needs for item in said.items}
+    for address, waits in gate.waits(plan.changes, needs, said.names, gates).items():
+        held.setdefault(address, Held("blocked", "", waits))
+    for change in plan.changes:
+        if change.address not in held and (waits := unmet(change, plan, said, held)):
+            held[change.address] = Held("blocked", "", waits)
+    return Decision(plan, held)
+
+
+def unmet(
+    change: Change, plan: Plan, said: Declarations, held: Mapping[Address, Held]
+) -> tuple[str, ...]:
+    """What of this node ``change`` rests on and that is held."""
+    if change.action in ("release", "notify"):
+        return ()
+    first = set(plan.needs.get(change.address, ()))
+    if change.action != "remove":
+        first |= said.needs.get(change.address, frozenset())
+    waits = [str(need) for need in sorted(first) if need in held or str(need) in said.unusable]
+    return tuple(waits)

@@ -1,0 +1,121 @@
+"""From a bundle's declarations to items that can be compared. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+
+from rackwright.engine.ledger import Entry, Ledger, entry_of
+from rackwright.engine.plan import Item
+from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle, Declared
+from rackwright.model.errors import RackwrightError
+from rackwright.model.resource import Resource, from_data, to_data
+from rackwright.model.secret import reveal
+from rackwright.provider import AnyProvider
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """All that one run knows of what is declared, before it looks at the device."""
+
+    items: tuple[Item, ...]
+    unusable: Mapping[str, str]
+    """Declared address → why it cannot be used on this platform, or now."""
+    ledger_only: Mapping[Address, Resource]
+    """What the ledger names and nothing declares any more, as last applied."""
+    waiting: frozenset[str]
+    """Addresses of which nothing may be removed: deferred or unusable."""
+
+    @cached_property
+    def needs(self) -> dict[Address, frozenset[Address]]:
+        """Canonical address → what it rests on, of this node."""
+        return {item.address: item.needs for item in self.items}
+
+    @cached_property
+    def names(self) -> dict[Address, str]:
+        """Canonical address → the address as the site writes it, by which other nodes know it."""
+        return {item.address: str(item.declared.address) for item in self.items}
+
+
+def prepare(
+    bundle: Bundle, provider: AnyProvider, ledger: Ledger, secrets: Mapping[str, str]
+) -> Declarations:
+    """Type, reveal and canonicalise what ``bundle`` declares.
+
+    A resource that cannot be used (a type that the platform lacks, a secret that is missing, a value
+    that the device can never hold) is set aside with its reason and hinders no other.
+    """
+    kinds = {kind.kind: kind for kind in provider.resources}
+    unusable: dict[str, str] = {}
+    typed: list[tuple[Declared, Resource, Resource]] = []
+    aliases: dict[Address, Address] = {}
+    taken: dict[Address, str] = {}
+    for declared in bundle.resources:
+        kind = kinds.get(declared.type)
+        name = str(declared.address)
+        if kind is None:
+            unusable[name] = f"{provider.platform} has no {declared.type}"
+            continue
+        try:
+            shown = provider.canonical(from_data(kind, declared.data))
+            resource = provider.canonical(from_data(kind, reveal(declared.data, secrets)))
+        except (RackwrightError, msgspec.ValidationError, ValueError) as error:
+            unusable[name] = str(error)
+            continue
+        if resource.address in taken:
+            unusable[name] = f"it is the same resource as {taken[resource.address]}"
+            continue
+        taken[resource.address] = name
+        aliases[declared.address] = resource.address
+        typed.append((declared, shown, resource))
+
+    items = tuple(
+        Item(
+            declared,
+            resource,
+            entry_of(declared, to_data(shown)),
+            _needs_here(declared, resource, aliases),
+        )
+        for declared, shown, resource in typed
+    )
+    waiting = {str(item.address) for item in bundle.deferred} | {
+        item.address for item in bundle.deferred
+    }
+    # An unusable declaration is still a declaration: what it once made must not go because of it.
+    waiting |= set(unusable)
+    known = {item.address for item in items}
+    return Declarations(
+        items,
+        unusable,
+        {
+            entry.address: resource
+            for entry in ledger.entries.values()
+            if entry.address not in known
+            for resource in (_last_applied(entry, kinds),)
+            if resource is not None
+        },
+        frozenset(waiting),
+    )
+
+
+def _needs_here(
+    declared: Declared, resource: Resource, aliases: Mapping[Address, Address]
+) -> frozenset[Address]:
+    said: Sequence[Address] = [Address.parse(need.address) for need in declared.needs]
+    here = {aliases.get(need, need) for need in said if not need.node}
+    return frozenset(here | {aliases.get(need, need) for need in resource.implied_needs()})
+
+
+def _last_applied(entry: Entry, kinds: Mapping[str, type[Resource]]) -> Resource | None:
+    kind = kinds.get(entry.type)
+    if kind is None:
+        return None
+    try:
+        return from_data(kind, entry.data)
+    except msgspec.ValidationError:
+        # Written by another version whose noun had other fields: the name is what counts.
+        return kind(name=str(entry.data["name"]))

@@ -1,0 +1,63 @@
+"""The guard: what must not be done, whatever is declared. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+
+from rackwright.model.address import Address
+from rackwright.model.change import Change
+from rackwright.model.resource import Resource
+
+
+def refusals(
+    changes: Iterable[Change],
+    *,
+    observed: Mapping[Address, Resource],
+    carriers: Collection[Address],
+    undoes: bool,
+    destroy: Collection[Address],
+) -> dict[Address, str]:
+    """The changes that are refused, each with its reason.
+
+    ``carriers`` are the resources through which we reach this device; what they rest on (a port's
+    VLAN) carries us too. ``undoes`` says that the platform takes back what is not confirmed.
+    ``destroy`` are the resources on which the site says ``destroy: true``.
+    """
+    path = with_foundations(carriers, observed)
+    found: dict[Address, str] = {}
+    for change in changes:
+        if change.action not in ("create", "update", "remove"):
+            continue
+        after = change.after
+        if after is None and change.before is not None:
+            after = msgspec.structs.replace(change.before, ensure="absent")
+        if after is None:
+            continue
+        if change.before is not None and change.address not in destroy:
+            lost = after.loses(change.before)
+            if lost:
+                found[change.address] = f"{lost}; say `destroy: true` on it to allow this"
+                continue
+        if change.address in path and not undoes and after.severs(change.before):
+            found[change.address] = (
+                "this carries the path by which the device is reached, and the platform cannot "
+                "undo by itself; move the path first, or change it by hand on the console"
+            )
+    return found
+
+
+def with_foundations(
+    carriers: Collection[Address], observed: Mapping[Address, Resource]
+) -> frozenset[Address]:
+    """``carriers`` and all that they rest on, as observed."""
+    found: set[Address] = set()
+    look = list(carriers)
+    while look:
+        address = look.pop()
+        if address not in found:
+            found.add(address)
+            if address in observed:
+                look.extend(observed[address].implied_needs())
+    return frozenset(found)
