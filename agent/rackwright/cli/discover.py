@@ -1,0 +1,62 @@
+"""discover: facts and links of one node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rackwright.cli import options
+from rackwright.cli.output import print_json, table
+
+
+@click.command()
+@click.argument("node")
+@options.site(required=True)
+@options.state
+@options.secrets
+@click.option("--at", "here", default="", metavar="HOST", help="The node name of this admin host.")
+@options.as_json
+def discover(
+    node: str, site: Path, state: Path, secrets_path: Path | None, here: str, as_json: bool
+) -> int:
+    """Find NODE's facts and links and print them. Reads only."""
+    from rackwright.cli.tree import Tree
+    from rackwright.provider import Registry, Surroundings
+    from rackwright.reach import Reach
+    from rackwright.vault import read_secrets
+
+    options.log_to_stderr()
+    registry = Registry.installed()
+    bundle = Tree(site, registry, state).bundle(node)
+    provider = registry.provider(bundle.node.platform)
+    reach = Reach(provider, here)
+    around = Surroundings(state=state / node)
+    try:
+        session = reach.session(
+            bundle.node, read_secrets(secrets_path or state / "secrets"), around
+        )
+        facts = provider.discover(session)
+    finally:
+        reach.close()
+    if as_json:
+        print_json(facts)
+        return 0
+    click.echo(table(["fact", "value"], sorted(_leaves(facts.values))))
+    if facts.links:
+        click.echo()
+        rows = [(link.port, link.peer, link.peer_port, link.how) for link in facts.links]
+        click.echo(table(["port", "peer", "peer port", "seen by"], rows))
+    return 0
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Dotted paths and texts; lists of plain values stay on one line."""
+    if isinstance(value, dict) and value:
+        return [leaf for key in value for leaf in _leaves(value[key], f"{path}.{key}".lstrip("."))]
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list)) for item in value):
+        return [leaf for i, item in enumerate(value) for leaf in _leaves(item, f"{path}.{i}")]
+    if isinstance(value, (list, tuple)):
+        return [(path, ", ".join(map(str, value)))]
+    return [(path, str(value))]

@@ -1,0 +1,98 @@
+"""The command line. Commands are imported when they are used: no command pays for another."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from rackwright import __version__
+from rackwright.model.errors import InputError, RackwrightError, Temporary
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("site", "Make a new site that lints and plans"),
+    "lint": ("site", "Find all errors of a site, with their lines"),
+    "schema": ("site", "Print the JSON Schema of site files, for editors"),
+    "why": ("site", "Say where a value or a resource comes from"),
+    "plan": ("converge", "Show as a diff what a converge would do; write nothing"),
+    "agent": ("converge", "Converge this host, once or as a daemon"),
+    "delegate": ("converge", "Converge managed nodes (switches, PDUs), once or as a daemon"),
+    "discover": ("discover", "Find and print a node's facts and links"),
+    "store": ("store", "Serve a site from git to agents and delegates"),
+    "status": ("ask", "Show every node: revision, state, last run, what it waits for"),
+    "node": ("ask", "Show one node as the store knows it"),
+    "proposal": ("ask", "Show the proposals in force and where they are deployed"),
+    "links": ("ask", "Show the links of the site, declared and found"),
+    "runs": ("ask", "Show the last runs"),
+    "token": ("ask", "Make one-time enrolment tokens"),
+    "sim": ("simulate", "Start simulated devices for a site's managed nodes"),
+    "demo": ("demo", "Converge a simulated rack on this machine: no hardware, no root"),
+}
+"""Command → (module of this package, help). The help stands here so that --help imports nothing."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"rackwright.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rackwright")
+def group() -> None:
+    """Rackwright converges a whole rack: servers by an agent, switches and PDUs by a delegate.
+
+    Exit codes: 0 converged, nothing to do or printed; 1 the input is wrong; 2 a resource failed;
+    3 blocked on a need; 4 could not reach the node or the store.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point. Every error that Rackwright raises on purpose ends as a sentence, not a trace."""
+    try:
+        code = group.main(args, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except InputError as error:
+        from rackwright.cli.output import show_problems
+
+        show_problems(error.problems)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has gone (head, less): not an error, and nothing left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except RackwrightError as error:
+        click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+        sys.exit(4 if isinstance(error, Temporary) else 2)

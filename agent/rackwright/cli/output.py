@@ -1,0 +1,168 @@
+"""What people see: problems, diffs, tables; and JSON for machines."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from rackwright.model.errors import Problem
+from rackwright.model.report import FieldChange, Outcome, Report
+
+STATE_STYLE = {
+    "in_sync": "green",
+    "converged": "green",
+    "changed": "yellow",
+    "removed": "yellow",
+    "released": "cyan",
+    "blocked": "magenta",
+    "stale": "magenta",
+    "never seen": "magenta",
+    "failed": "red",
+    "refused": "red",
+    "unreachable": "red",
+}
+"""State → colour: green is as declared, yellow changed, magenta waits, red needs somebody."""
+
+MARKS = {"create": "+", "update": "~", "remove": "-", "release": "·", "notify": "!"}
+
+
+def print_json(data: Any) -> None:
+    """``data`` (plain or msgspec types) on standard output."""
+    click.echo(json.dumps(msgspec.to_builtins(data), indent=2, ensure_ascii=False))
+
+
+def show_problems(problems: Iterable[Problem]) -> None:
+    """Each problem on standard error, as compilers print them."""
+    problems = list(problems)
+    for problem in problems:
+        click.echo(
+            f"{click.style(problem.where, bold=True)}: {click.style('error:', fg='red')} "
+            f"{problem.message}",
+            err=True,
+        )
+        if problem.hint:
+            click.echo(f"    {click.style('hint:', fg='cyan')} {problem.hint}", err=True)
+    count = len(problems)
+    click.echo(click.style(f"{count} error{'s' * (count != 1)}", fg="red"), err=True)
+
+
+def style_state(state: str) -> str:
+    """``state`` in its colour."""
+    return click.style(state, fg=STATE_STYLE.get(state.split(" ")[0], STATE_STYLE.get(state)))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An aligned table; cells may hold colour. Columns are as wide as they need to be."""
+    lines = [[click.style(name.upper(), bold=True) for name in head], *map(list, rows)]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _width(text: str) -> int:
+    return len(click.unstyle(text))
+
+
+def ago(then: float, now: float | None = None) -> str:
+    """A moment as people say it: ``12 s ago``."""
+    seconds = max(0.0, (time.time() if now is None else now) - then)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def show_report(report: Report, *, verbose: bool = False) -> None:
+    """One run: what changed as a diff, what went wrong with its reason, and a line of counts."""
+    would = "would be " if report.why_run else ""
+    revision = f" at {report.revision[:10]}" if report.revision else ""
+    via = f" via {report.via}" if report.via else ""
+    took = report.finished - report.started
+    click.echo(f"{click.style(report.node, bold=True)}{revision}{via}, {took:.1f} s")
+    for outcome in report.outcomes:
+        if outcome.state == "in_sync" and not outcome.action and not verbose:
+            continue
+        _show_outcome(outcome, would)
+        if verbose:
+            for command in outcome.commands:
+                for line in command.splitlines():
+                    click.echo(click.style(f"        > {line}", dim=True))
+    if report.error:
+        click.echo(f"  {click.style('error:', fg='red', bold=True)} {report.error}")
+    click.echo(f"  {summary(report)}")
+
+
+def _show_outcome(outcome: Outcome, would: str) -> None:
+    mark = MARKS.get(outcome.action, "=")
+    doing = {"create": "created", "update": "updated", "remove": "removed", "notify": "notified"}
+    if outcome.state in ("changed", "removed", "in_sync"):
+        text = f"{would}{doing.get(outcome.action, outcome.state)}"
+    else:
+        text = outcome.state
+    line = f"  {mark} {outcome.address}  {text}"
+    click.echo(click.style(line, fg=STATE_STYLE[outcome.state]))
+    if outcome.why:
+        click.echo(f"      {outcome.why}")
+    if outcome.action in ("create", "update"):
+        for change in outcome.changes:
+            for text in _field(change, fresh=outcome.action == "create"):
+                click.echo(f"      {text}")
+
+
+def _field(change: FieldChange, *, fresh: bool) -> list[str]:
+    old, new = change.old, change.new
+    if isinstance(new, str) and ("\n" in new or (isinstance(old, str) and "\n" in old)):
+        before = old.splitlines() if isinstance(old, str) else []
+        lines = list(difflib.unified_diff(before, new.splitlines(), lineterm="", n=2))[2:]
+        return [f"{change.field}:", *(_diff_line(line) for line in lines)]
+    if fresh:
+        return [f"{change.field}: {click.style(_value(new), fg='green')}"]
+    was, will = click.style(_value(old), fg="red"), click.style(_value(new), fg="green")
+    return [f"{change.field}: {was} → {will}"]
+
+
+def _diff_line(line: str) -> str:
+    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+    return f"  {click.style(line, fg=colour)}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def summary(report: Report) -> str:
+    """Counts by state: ``2 changed, 1 blocked, 14 in sync``."""
+    counts = [
+        (state, sum(outcome.state == state for outcome in report.outcomes))
+        for state in ("changed", "removed", "released", "blocked", "failed", "refused", "in_sync")
+    ]
+    said = [
+        click.style(f"{count} {state.replace('_', ' ')}", fg=STATE_STYLE[state])
+        for state, count in counts
+        if count
+    ]
+    return ", ".join(said) or "nothing declared"
+
+
+def worst(reports: Iterable[Report]) -> int:
+    """One exit code for several runs: wrong input, then failures, then unreachable, then blocked."""
+    codes = {report.exit_code for report in reports}
+    return next((code for code in (1, 2, 4, 3) if code in codes), 0)
+
+
+def on_terminal() -> bool:
+    """Whether progress may be drawn: standard error is a terminal."""
+    return sys.stderr.isatty()

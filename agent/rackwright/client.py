@@ -1,0 +1,364 @@
+"""Speaks to the store, as an agent or as the admin.
+
+requests is imported when a client is made, not when this module is.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from rackwright.model.bundle import Bundle, Gates
+from rackwright.model.errors import Permanent, Unreachable
+from rackwright.model.facts import Facts
+from rackwright.model.report import Report
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+"""A store that renders a large site with new facts takes its time."""
+
+T = TypeVar("T")
+
+
+class Watch(NamedTuple):
+    """One node of a long poll, with what is known of it: an empty ETag is "nothing yet"."""
+
+    node: str
+    credential: str
+    bundle: str = ""
+    gates: str = ""
+
+
+class WatchRefused(Permanent):
+    """A long poll had credentials that are not good (any more): those of ``nodes``."""
+
+    def __init__(self, message: str, nodes: Iterable[str]) -> None:
+        super().__init__(message)
+        self.nodes = frozenset(nodes)
+
+
+class StoreClient:
+    """The store as an agent sees it. One for a whole process: it may be used from many threads.
+
+    ``url`` is ``https://host:port`` (or ``http://``, which a store serves on loopback alone unless
+    told otherwise); ``ca`` a PEM file of the authorities to trust instead of the system's.
+
+    Methods raise `Unreachable` when there is no answer or the store is at fault (try again), and
+    `Permanent` when the store refuses (with what to do about it).
+    """
+
+    def __init__(self, url: str, ca: str | None = None) -> None:
+        self._http = _Http(url, ca)
+
+    def close(self) -> None:
+        """Close kept connections."""
+        self._http.close()
+
+    def enrol(self, token: str, node: str) -> str:
+        """The node's new credential, for a one-time token. An older credential ends."""
+        body = msgspec.json.encode({"token": token, "node": node})
+        # Not sent twice: the token might be used up by the first.
+        answer = self._http.send("POST", "/v1/enrol", body=body, again=False)
+        credential = _object(answer).get("credential")
+        if not isinstance(credential, str):
+            raise Unreachable("the store's answer to an enrolment holds no credential")
+        return credential
+
+    def bundle(self, node: str, credential: str, etag: str = "") -> tuple[Bundle, str] | None:
+        """The node's bundle and its ETag; None when it is still the one of ``etag``."""
+        return self._get(f"/v1/nodes/{quote(node)}/bundle", credential, etag, Bundle)
+
+    def gates(self, node: str, credential: str, etag: str = "") -> tuple[Gates, str] | None:
+        """The node's gates and their ETag; None when they are still those of ``etag``."""
+        return self._get(f"/v1/nodes/{quote(node)}/gates", credential, etag, Gates)
+
+    def put_facts(self, node: str, credential: str, facts: Facts) -> str:
+        """Send the node's facts. Returns the ETag of the bundle rendered with them."""
+        answer = self._http.send(
+            "PUT", f"/v1/nodes/{quote(node)}/facts", credential, body=msgspec.json.encode(facts)
+        )
+        return str(_object(answer).get("etag", ""))
+
+    def put_ledger(self, node: str, credential: str, ledger: Mapping[str, Any]) -> None:
+        """Mirror the node's ledger: ``{"entries": {"type/name": {"needs": […], …}}}``."""
+        body = msgspec.json.encode(ledger)
+        self._http.send("PUT", f"/v1/nodes/{quote(node)}/ledger", credential, body=body)
+
+    def get_ledger(self, node: str, credential: str) -> dict[str, Any] | None:
+        """The mirrored ledger; None when there is none."""
+        path = f"/v1/nodes/{quote(node)}/ledger"
+        answer = self._http.send("GET", path, credential, none_for=404)
+        return None if answer is None else _object(answer)
+
+    def post_report(self, node: str, credential: str, report: Report | bytes) -> None:
+        """Deliver a report (or one as it lies in the spool, JSON). Twice does no harm."""
+        body = report if isinstance(report, bytes) else msgspec.json.encode(report)
+        self._http.send("POST", f"/v1/nodes/{quote(node)}/reports", credential, body=body)
+
+    def wait(self, watch: Iterable[Watch], timeout: float = 60.0) -> frozenset[str]:
+        """Wait until the bundle or the gates of a node differ from the ETags given, at most
+        ``timeout`` seconds (up to 300). Returns the names of those nodes; level-triggered, so a
+        lost answer is harmless. Raises `WatchRefused` for credentials that are not good."""
+        body = msgspec.json.encode(
+            {"timeout": timeout, "watch": [item._asdict() for item in watch]}
+        )
+        answer = self._http.send("POST", "/v1/wait", body=body, read=timeout + 15.0)
+        changed = _object(answer).get("changed")
+        return frozenset(map(str, changed)) if isinstance(changed, list) else frozenset()
+
+    def _get(self, path: str, credential: str, etag: str, kind: type[T]) -> tuple[T, str] | None:
+        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
+        answer = self._http.send("GET", path, credential, headers=headers, none_for=304)
+        if answer is None:
+            return None
+        try:
+            found = msgspec.json.decode(answer.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise Unreachable(
+                f"the store's answer is not a {kind.__name__.lower()} that this version of "
+                f"Rackwright reads: {error}"
+            ) from error
+        return found, answer.headers.get("ETag", "").removeprefix("W/").strip('"')
+
+
+class AdminClient:
+    """The store as the admin sees it; plain data out. Raises as `StoreClient` does."""
+
+    def __init__(self, url: str, credential: str, ca: str | None = None) -> None:
+        self._http = _Http(url, ca)
+        self._credential = credential
+
+    def close(self) -> None:
+        """Close kept connections."""
+        self._http.close()
+
+    def status(self) -> dict[str, Any]:
+        """``{"store": {…}, "nodes": […]}``: how the store and every node are doing."""
+        return self._get("/v1/status")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of the site."""
+        return self._list("/v1/nodes", "nodes")
+
+    def node(self, name: str) -> dict[str, Any]:
+        """All about one node."""
+        return self._get(f"/v1/nodes/{_part(name)}")
+
+    def runs(self, node: str = "", limit: int = 50) -> list[dict[str, Any]]:
+        """The newest runs, of one node or of all, newest first."""
+        return self._list(f"/v1/runs?node={_part(node)}&limit={limit}", "runs")
+
+    def report(self, node: str, identity: str) -> dict[str, Any]:
+        """One whole report."""
+        return self._get(f"/v1/nodes/{_part(node)}/reports/{_part(identity)}")
+
+    def revisions(self, limit: int = 50) -> list[dict[str, Any]]:
+        """What came of the newest commits, newest first."""
+        return self._list(f"/v1/revisions?limit={limit}", "revisions")
+
+    def proposals(self) -> list[dict[str, Any]]:
+        """The proposals of the revision in force."""
+        return self._list("/v1/proposals", "proposals")
+
+    def links(self) -> list[dict[str, Any]]:
+        """Every link end: declared, found, or both."""
+        return self._list("/v1/links", "links")
+
+    def why(self, node: str, path: str) -> dict[str, Any]:
+        """Where a value of a node came from."""
+        return self._get(f"/v1/why/{_part(node)}/{quote(path, safe='/')}")
+
+    def create_token(self, nodes: Iterable[str], ttl: float = 3600.0) -> dict[str, Any]:
+        """``{"token", "nodes", "expires"}``: good once for each of ``nodes``, for ``ttl`` seconds."""
+        body = msgspec.json.encode({"nodes": list(nodes), "ttl": ttl})
+        return _object(self._http.send("POST", "/v1/tokens", self._credential, body=body, again=False))  # fmt: skip
+
+    def poke(self) -> None:
+        """Have the store look at its branch now."""
+        self._http.send("POST", "/v1/poke", body=b"")
+
+    def healthy(self) -> bool:
+        """Whether the store answers; needs no credential."""
+        try:
+            return bool(_object(self._http.send("GET", "/v1/health")).get("ok"))
+        except Unreachable:
+            return False
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return _object(self._http.send("GET", path, self._credential))
+
+    def _list(self, path: str, key: str) -> list[dict[str, Any]]:
+        found = self._get(path).get(key)
+        return found if isinstance(found, list) else []
+
+
+class _Http:
+    """One kept-alive session, and foreign errors mapped to ours."""
+
+    def __init__(self, url: str, ca: str | None) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Permanent(f"{url!r} is not a store's URL: write https://HOST:PORT")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise Permanent("a store's URL has no credentials, query or fragment in it")
+        self._url = url.rstrip("/")
+        self._verify: str | bool = ca or True
+        self._requests = requests
+        self._session = requests.Session()
+        # As many kept connections as a process has converging threads, and then some.
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=256)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._closing = threading.Lock()
+
+    def close(self) -> None:
+        with self._closing:
+            self._session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        credential: str = "",
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        none_for: int = 0,
+        read: float = READ_SECONDS,
+        again: bool = True,
+    ) -> Any:
+        """The answer when it is a success; None when its status is ``none_for``."""
+        try:
+            answer = self._once(method, path, credential, body, headers or {}, read)
+        except self._requests.exceptions.SSLError as error:
+            raise Permanent(
+                f"{self._url}: TLS failed: {_reason(error)}; is the store's certificate for this name, "
+                "and signed by an authority that is trusted here (--ca FILE)?"
+            ) from error
+        except self._requests.exceptions.ConnectionError as error:
+            # A kept connection that the store had closed meanwhile looks the same as a dead store.
+            if not again or isinstance(error, self._requests.exceptions.ConnectTimeout):
+                raise Unreachable(f"{self._url}: {_reason(error)}") from error
+            return self.send(
+                method, path, credential, body=body, headers=headers, none_for=none_for, read=read, again=False
+            )  # fmt: skip
+        except OSError as error:
+            raise _foreign(self._requests, self._url, error) from error
+        except ValueError as error:
+            raise Permanent(f"{self._url}: {error}") from error
+        if answer.status_code == none_for:
+            return None
+        if answer.ok and answer.status_code < 300:
+            return answer
+        raise _refusal(self._url, answer)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        credential: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        read: float,
+    ) -> requests.Response:
+        return self._session.request(
+            method,
+            self._url + path,
+            data=body,
+            headers={
+                "Accept": "application/json",
+                **({"Content-Type": "application/json"} if body is not None else {}),
+                **headers,
+            },
+            # Given as auth and verify of the request, or ~/.netrc and the environment override them.
+            auth=_Bearer(credential),
+            verify=self._verify,
+            timeout=(CONNECT_SECONDS, read),
+            allow_redirects=False,
+        )
+
+
+class _Bearer:
+    """Puts the credential in, or sees to it that there is none."""
+
+    def __init__(self, credential: str) -> None:
+        self._credential = credential
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._credential:
+            request.headers["Authorization"] = f"Bearer {self._credential}"
+        return request
+
+
+def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
+    status = answer.status_code
+    try:
+        said = json.loads(answer.content)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        said = {"error": f"answered {status} {answer.reason}"}
+    hint = f" ({said['hint']})" if said.get("hint") else ""
+    text = f"{url}: {said.get('error', f'answered {status}')}{hint}"
+    if status >= 500 or status in (408, 429):
+        return Unreachable(text)
+    if status < 400:
+        return Permanent(f"{url}: answered {status}: this is not a store, or not its address")
+    nodes = said.get("nodes")
+    if status == 403 and isinstance(nodes, list):
+        return WatchRefused(text, map(str, nodes))
+    return Permanent(text)
+
+
+def _foreign(library: Any, url: str, error: OSError) -> Permanent | Unreachable:
+    wrong = (
+        library.exceptions.InvalidURL,
+        library.exceptions.InvalidSchema,
+        library.exceptions.MissingSchema,
+        library.exceptions.InvalidHeader,
+    )
+    if isinstance(error, wrong):
+        return Permanent(f"{url}: {error}")
+    if not isinstance(error, library.exceptions.RequestException):
+        # requests raises a plain OSError for a CA file that is not there.
+        return Permanent(f"{url}: {error}")
+    return Unreachable(f"{url}: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, without the layers of wrapping in between."""
+    seen: BaseException | None = error
+    while seen is not None:
+        inner = getattr(seen, "reason", None)
+        cause = inner if isinstance(inner, BaseException) else (seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else seen.__cause__ or seen.__context__)  # fmt: skip
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        if cause is None:
+            break
+        seen = cause
+    return str(seen or error)
+
+
+def _object(answer: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unreachable("the store's answer is not what it must be: is this a store?")
+    return found
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

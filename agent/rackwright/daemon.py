@@ -1,0 +1,240 @@
+"""The daemon: interval, splay, wake-ups, signals. It runs any number of nodes, each on its own.
+
+An agent has one node, a delegate many. Every node has its own thread, its own state directory and
+run lock, its own back-off: one that hangs, refuses or lies delays no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rackwright.model.errors import RackwrightError, Temporary
+from rackwright.model.report import Report
+from rackwright.run import NodeRunner
+from rackwright.source import StoreSource
+
+if TYPE_CHECKING:
+    from rackwright.client import StoreClient
+
+log = logging.getLogger(__name__)
+
+BACK_OFF = 5.0
+"""Seconds to the first retry of a node that could not be reached; doubled up to the interval."""
+POLL = 55.0
+"""Seconds that one long poll at the store lasts; below what proxies cut at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a node is converged. Seconds."""
+
+    interval: float = 1800.0
+    splay: float = 300.0
+
+
+class Loop:
+    """Converges one node until told to stop."""
+
+    def __init__(
+        self,
+        runner: NodeRunner,
+        pace: Pace,
+        report: Callable[[Report], None] = lambda _report: None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.runner, self._pace, self._report, self._jitter = runner, pace, report, jitter
+        self._wake = threading.Event()
+        self._fresh = False
+        self._failures = 0
+        self.why_run = False
+        """Show what would be done; write nothing."""
+        self._once = False
+        self.running = False
+        self._ended: Callable[[], None] = lambda: None
+        self.thread = threading.Thread(target=self._go, name=runner.node, daemon=True)
+
+    def start(self, *, once: bool = False, ended: Callable[[], None] = lambda: None) -> None:
+        """Begin; ``ended`` is called when the thread is about to end."""
+        self._once, self._ended = once, ended
+        self.running = True
+        self.thread.start()
+
+    def wake(self, *, fresh_facts: bool = False) -> None:
+        """Run now, or once more after the run under way. Doubled wake-ups are harmless."""
+        self._fresh = self._fresh or fresh_facts
+        self._wake.set()
+
+    def _go(self) -> None:
+        try:
+            self._rounds()
+            self.runner.close()
+        finally:
+            self.running = False
+            self._ended()
+
+    def _rounds(self) -> None:
+        stop = self.runner.stop
+        while not stop.is_set():
+            self._wake.clear()
+            fresh, self._fresh = self._fresh, False
+            try:
+                report = self.runner.run(why_run=self.why_run, fresh_facts=fresh)
+                self._failures = self._failures + 1 if report.kind == "unreachable" else 0
+                self._report(report)
+            except Exception:
+                # A bug in one provider must not end this node's loop, nor anyone else's.
+                log.exception("%s: the run failed in a way it should not", self.runner.node)
+                self._failures += 1
+            if self._once:
+                return
+            self._wake.wait(self.pause())
+
+    def pause(self) -> float:
+        """Seconds to the next run when nothing wakes us."""
+        pace = self._pace
+        if self._failures:
+            backed_off: float = BACK_OFF * 2 ** min(self._failures - 1, 16)
+            return min(pace.interval, backed_off) * (0.75 + 0.5 * self._jitter())
+        return pace.interval + pace.splay * self._jitter()
+
+
+class Waker:
+    """One long poll at the store for all nodes of this process; it wakes those that changed."""
+
+    def __init__(self, client: StoreClient, loops: Sequence[Loop], stop: threading.Event) -> None:
+        self._client, self._stop = client, stop
+        self._loops = {loop.runner.node: loop for loop in loops}
+        self.thread = threading.Thread(target=self._go, name="wake", daemon=True)
+
+    def _go(self) -> None:
+        failures = 0
+        told: dict[str, tuple[str, str]] = {}
+        while not self._stop.is_set():
+            watch = []
+            for node, loop in self._loops.items():
+                source = loop.runner.source
+                if isinstance(source, StoreSource) and source.etag:
+                    watch.append((node, source.credential, source.etag, source.gates_etag))
+            if not watch:
+                self._stop.wait(0.2)
+                continue
+            # A node that was woken and has not fetched its news yet would make the poll return at
+            # once, again and again: leave it out until it has.
+            fresh = [item for item in watch if told.get(item[0]) != (item[2], item[3])]
+            try:
+                changed = self._client.wait(fresh, POLL if len(fresh) == len(watch) else 1.0)
+                failures = 0
+            except Temporary:
+                failures += 1
+                self._stop.wait(min(30.0, 0.5 * 2 ** min(failures, 6)) * (0.5 + random.random()))  # noqa: S311
+                continue
+            except RackwrightError as error:
+                log.error("the store refuses to wake us: %s", error)
+                self._stop.wait(30.0)
+                continue
+            etags = {node: (bundle, gates) for node, _, bundle, gates in fresh}
+            for node in changed:
+                told[node] = etags.get(node, ("", ""))
+                self._loops[node].wake()
+
+
+class Signals:
+    """Signals as something to wait for: handlers only write a byte, so they can never deadlock."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = numbers
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in self._numbers:
+            self._old[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
+        os.close(self._read)
+        os.close(self._write)
+
+    def _heard(self, number: int, _frame: object) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, bytes([number]))
+
+    def poke(self) -> None:
+        """End a wait from another thread."""
+        self._heard(0, None)
+
+    def wait(self, timeout: float | None) -> list[int]:
+        """Signals heard, after at most ``timeout`` seconds; 0 stands for a poke."""
+        select.select([self._read], [], [], timeout)
+        try:
+            return list(os.read(self._read, 64))
+        except BlockingIOError:
+            return []
+
+
+def serve(
+    loops: Sequence[Loop],
+    stop: threading.Event,
+    client: StoreClient | None = None,
+    *,
+    once: bool = False,
+) -> None:
+    """Run ``loops`` until SIGTERM or SIGINT, or with ``once`` until each has run once.
+
+    SIGHUP and SIGUSR1 converge now, with fresh facts. On SIGTERM each node finishes the resource
+    in hand; a second one ends the process at once.
+    """
+    with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
+        for loop in loops:
+            loop.start(once=once, ended=signals.poke)
+        if client is not None and not once:
+            Waker(client, loops, stop).thread.start()
+        tell_systemd(f"READY=1\nSTATUS=converging {len(loops)} node(s)")
+        watchdog = _watchdog_interval()
+        while any(loop.running for loop in loops):
+            for number in signals.wait(watchdog):
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    if stop.is_set():
+                        os._exit(128 + number)
+                    tell_systemd("STOPPING=1")
+                    stop.set()
+                    for loop in loops:
+                        loop.wake()
+                elif number:
+                    for loop in loops:
+                        loop.wake(fresh_facts=True)
+            tell_systemd("WATCHDOG=1")
+
+
+def tell_systemd(state: str) -> None:
+    """sd_notify(3): tell the service manager, where there is one that listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError as error:
+            log.debug("systemd was not told: %s", error)
+
+
+def _watchdog_interval() -> float | None:
+    """Half of what systemd allows between two signs of life, in seconds; None: it does not ask."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 2_000_000 if microseconds.isdecimal() else None

@@ -1,0 +1,90 @@
+"""The session to one node: over the first of its ways that works, kept between runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rackwright.model.errors import Permanent, RackwrightError, Unreachable
+from rackwright.model.secret import reveal
+from rackwright.model.site import Node, Way
+from rackwright.provider import AnyProvider, Surroundings
+
+log = logging.getLogger(__name__)
+
+LOCAL = Way(transport="local", options={})
+RETRY_BETTER = 60.0
+"""Seconds after which a better way than the one in use is tried again."""
+
+
+class Reach:
+    """Opens, keeps and reopens the session to one node. Used by one run at a time."""
+
+    def __init__(self, provider: AnyProvider, here: str = "") -> None:
+        self._provider, self._here = provider, here
+        self._session: Any = None
+        self._way: Way | None = None
+        self._better_at = 0.0
+        self.note = ""
+        """Why a better way was not used, for the report."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether `session` may answer with one that was opened for an earlier run."""
+        return self._session is not None
+
+    def session(self, node: Node, secrets: Mapping[str, str], around: Surroundings) -> Any:
+        """An open session. Raises Unreachable or Permanent with what each way said."""
+        ways = self._ways(node)
+        if self._session is not None:
+            stay = self._way in ways and (
+                self._way == ways[0] or time.monotonic() < self._better_at
+            )
+            if stay and self._session.alive():
+                return self._session
+            self.close()
+        said: list[RackwrightError] = []
+        for way in ways:
+            opened = msgspec.structs.replace(way, options=reveal(way.options, secrets))
+            try:
+                session = self._provider.open(opened, around)
+            except RackwrightError as error:
+                said.append(error)
+                if len(ways) > 1:
+                    log.warning("%s: %s does not work: %s", node.name, way.transport, error)
+                continue
+            self._session, self._way = session, way
+            self._better_at = time.monotonic() + RETRY_BETTER
+            self.note = "; ".join(str(error) for error in said)
+            return session
+        text = "; ".join(str(error) for error in said)
+        if any(not isinstance(error, Permanent) for error in said):
+            raise Unreachable(text)
+        raise Permanent(text)
+
+    def _ways(self, node: Node) -> list[Way]:
+        ways = list(node.reach) or [LOCAL]
+        usable = [way for way in ways if not (way.at and self._here and way.at != self._here)]
+        if not usable:
+            places = ", ".join(sorted({way.at for way in ways}))
+            raise Permanent(
+                f"{node.name} can be reached from {places} only, and this is {self._here}"
+            )
+        known = [way for way in usable if way.transport in self._provider.transports]
+        if not known:
+            offered = ", ".join(sorted(self._provider.transports))
+            raise Permanent(
+                f"{self._provider.platform} is reached over {offered}, and {node.name} offers "
+                f"{', '.join(way.transport for way in usable)}"
+            )
+        return known
+
+    def close(self) -> None:
+        """Leave the session, if any."""
+        if self._session is not None:
+            self._session.close()
+            self._session = self._way = None

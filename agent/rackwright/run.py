@@ -1,0 +1,185 @@
+"""One run of one node: facts, bundle, session, converge, report. Agent and delegate are the same."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from rackwright.engine.converge import Job, converge
+from rackwright.engine.files import replace, run_lock
+from rackwright.engine.ledger import Ledger, LedgerFile, encode
+from rackwright.engine.spool import Spool, new_id
+from rackwright.model.bundle import Bundle
+from rackwright.model.errors import InputError, RackwrightError, Temporary, Unreachable
+from rackwright.model.facts import Facts
+from rackwright.model.report import Report
+from rackwright.model.secret import Masker
+from rackwright.provider import AnyProvider, Registry, Surroundings
+from rackwright.reach import Reach
+from rackwright.source import Source
+from rackwright.vault import read_secrets
+
+log = logging.getLogger(__name__)
+
+FACTS_AGE = 600.0
+"""Seconds for which facts are taken for true; what waits for a fact asks again at once."""
+
+
+class _FoundFacts(msgspec.Struct, frozen=True):
+    at: float
+    facts: Facts
+    sent: bool
+
+
+@dataclass(slots=True)
+class NodeRunner:
+    """Runs one node again and again: keeps its session, its facts and its spool between runs."""
+
+    node: str
+    source: Source
+    registry: Registry
+    state: Path
+    """The node's own state directory."""
+    secrets: Path | None = None
+    here: str = ""
+    root: Path = Path("/")
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[str, int, int, str], None] = lambda _node, _sent, _of, _next: None
+    _reach: Reach | None = None
+    _provider: AnyProvider | None = None
+
+    def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
+        """Converge once and report. Never raises a RackwrightError."""
+        started = time.time()
+        masker = Masker()
+        try:
+            with run_lock(self.state / "run.lock"):
+                secrets = read_secrets(self.secrets)
+                masker = Masker(secrets.values())
+                report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)
+        except RackwrightError as error:
+            report = self._failed(started, error, masker, why_run)
+        if not why_run:
+            Spool(self.state / "reports").add(report)
+            self.deliver()
+        return report
+
+    def deliver(self) -> None:
+        """Send the reports that wait."""
+        trouble = Spool(self.state / "reports").deliver(self.source.deliver)
+        if trouble:
+            log.warning("%s: reports are kept for later: %s", self.node, trouble)
+
+    def close(self) -> None:
+        """Leave the device."""
+        if self._reach is not None:
+            self._reach.close()
+
+    def _run(self, secrets: dict[str, str], *, why_run: bool, fresh_facts: bool) -> Report:
+        file = LedgerFile(self.state / "ledger.json")
+        if not why_run and not file.exists():
+            self._take_over(file)
+        unsent = self._facts()
+        bundle = self.source.bundle(unsent.facts if unsent and not unsent.sent else None)
+        if unsent and not unsent.sent:
+            self._keep_facts(msgspec.structs.replace(unsent, sent=True))
+        provider, reach = self._reach_of(bundle, why_run)
+        around = Surroundings(
+            state=self.state, root=self.root, writable=not why_run, stop=self.stop
+        )
+        try:
+            kept = reach.kept
+            session = reach.session(bundle.node, secrets, around)
+            known = self._facts()
+            stale = known is None or time.time() - known.at > FACTS_AGE
+            if stale or fresh_facts or bundle.deferred:
+                bundle = self._discover(provider, session, bundle)
+            job = Job(
+                bundle=bundle,
+                gates=self.source.gates(),
+                secrets=secrets,
+                here=self.here,
+                why_run=why_run,
+                stop=self.stop,
+                mirror=lambda ledger: self.source.mirror(encode(ledger)),
+                progress=lambda sent, of, what: self.progress(self.node, sent, of, what),
+            )
+            report = converge(job, provider, session, file)
+            if report.kind == "unreachable" and not report.outcomes and kept:
+                # The kept session was dead and did not know it. Nothing was sent: once more.
+                reach.close()
+                session = reach.session(bundle.node, secrets, around)
+                report = converge(job, provider, session, file)
+            if report.kind == "unreachable":
+                reach.close()
+        finally:
+            if why_run:
+                reach.close()
+        if reach.note and not report.error:
+            report = msgspec.structs.replace(report, via=f"{report.via} ({reach.note})")
+        return report
+
+    def _take_over(self, file: LedgerFile) -> None:
+        """A node that was converged from elsewhere before: its ledger comes along."""
+        try:
+            body = self.source.mirrored()
+        except Unreachable:
+            return
+        if body:
+            file.store(msgspec.json.decode(body, type=Ledger))
+
+    def _reach_of(self, bundle: Bundle, why_run: bool) -> tuple[AnyProvider, Reach]:
+        platform = bundle.node.platform
+        if self._provider is None or self._provider.platform != platform:
+            self.close()
+            self._provider, self._reach = self.registry.provider(platform), None
+        if why_run:
+            return self._provider, Reach(self._provider, self.here)
+        if self._reach is None:
+            self._reach = Reach(self._provider, self.here)
+        return self._provider, self._reach
+
+    def _discover(self, provider: AnyProvider, session: object, bundle: Bundle) -> Bundle:
+        """Ask the device for its facts; when they changed, have the bundle rendered with them."""
+        known = self._facts()
+        facts = provider.discover(session)
+        changed = known is None or known.facts != facts
+        self._keep_facts(_FoundFacts(time.time(), facts, sent=not changed))
+        if not changed:
+            return bundle
+        bundle = self.source.bundle(facts)
+        self._keep_facts(_FoundFacts(time.time(), facts, sent=True))
+        return bundle
+
+    def _facts(self) -> _FoundFacts | None:
+        try:
+            return msgspec.json.decode((self.state / "facts.json").read_bytes(), type=_FoundFacts)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def _keep_facts(self, found: _FoundFacts) -> None:
+        replace(self.state / "facts.json", msgspec.json.encode(found))
+
+    def _failed(
+        self, started: float, error: RackwrightError, masker: Masker, why_run: bool
+    ) -> Report:
+        kind = "device"
+        if isinstance(error, InputError):
+            kind = "input"
+        elif isinstance(error, Temporary):
+            kind = "unreachable"
+        return Report(
+            id=new_id(started),
+            node=self.node,
+            started=started,
+            finished=time.time(),
+            why_run=why_run,
+            error=masker.text(str(error)),
+            kind=kind,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,108 @@
+"""Where an agent's bundles come from and its reports go: a store, or (in the CLI) a site's tree."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from rackwright.engine.files import replace
+from rackwright.model.bundle import Bundle, Gates
+from rackwright.model.errors import RackwrightError, Unreachable
+from rackwright.model.facts import Facts
+from rackwright.model.report import Report
+
+if TYPE_CHECKING:
+    from rackwright.client import StoreClient
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """What one node's runs need from outside. Methods raise Unreachable when it is away."""
+
+    def bundle(self, facts: Facts | None) -> Bundle:
+        """The node's bundle, rendered with ``facts`` when these are given because they changed."""
+
+    def gates(self) -> Gates:
+        """What other nodes have verified and still hold."""
+
+    def deliver(self, report: Report) -> None:
+        """Hand a report over; on return it is kept there."""
+
+    def mirror(self, ledger: bytes) -> None:
+        """Keep a copy of the ledger."""
+
+    def mirrored(self) -> bytes | None:
+        """The copy kept there, if any."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    etag: str
+    bundle: Bundle
+
+
+class StoreSource:
+    """One node of a store, with the last bundle and gates on disk for when the store is away."""
+
+    def __init__(self, client: StoreClient, node: str, credential: str, state: Path) -> None:
+        self.client, self.node, self.credential = client, node, credential
+        self._bundle_file = state / "bundle.json"
+        self._gates_file = state / "gates.json"
+        self.etag = ""
+        self.gates_etag = ""
+
+    def bundle(self, facts: Facts | None) -> Bundle:
+        kept = self._kept()
+        try:
+            if facts is not None:
+                self.client.put_facts(self.node, self.credential, facts)
+            got = self.client.bundle(self.node, self.credential, kept.etag if kept else "")
+        except Unreachable as error:
+            if kept is None:
+                raise
+            log.warning(
+                "%s: the store is away (%s); going on from the last bundle", self.node, error
+            )
+            return kept.bundle
+        if got is None and kept is not None:
+            self.etag = kept.etag
+            return kept.bundle
+        if got is None:
+            raise Unreachable(f"the store sent no bundle for {self.node}")
+        bundle, self.etag = got
+        replace(self._bundle_file, msgspec.json.encode(_Kept(self.etag, bundle)))
+        return bundle
+
+    def _kept(self) -> _Kept | None:
+        try:
+            return msgspec.json.decode(self._bundle_file.read_bytes(), type=_Kept)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def gates(self) -> Gates:
+        try:
+            gates, self.gates_etag = self.client.gates(self.node, self.credential)
+        except Unreachable:
+            try:
+                return msgspec.json.decode(self._gates_file.read_bytes(), type=Gates)
+            except (FileNotFoundError, msgspec.DecodeError):
+                return Gates()
+        body = msgspec.json.encode(gates)
+        if not self._gates_file.exists() or self._gates_file.read_bytes() != body:
+            replace(self._gates_file, body)
+        return gates
+
+    def deliver(self, report: Report) -> None:
+        self.client.post_report(self.node, self.credential, report)
+
+    def mirror(self, ledger: bytes) -> None:
+        try:
+            self.client.put_ledger(self.node, self.credential, ledger)
+        except RackwrightError as error:
+            log.warning("%s: the ledger could not be mirrored: %s", self.node, error)
+
+    def mirrored(self) -> bytes | None:
+        return self.client.get_ledger(self.node, self.credential)

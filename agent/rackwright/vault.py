@@ -1,0 +1,74 @@
+"""Secrets beside the agent: a file or a directory that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from rackwright.model.errors import InputError, Problem
+
+
+def read_secrets(path: Path | None) -> dict[str, str]:
+    """Secrets by name, from a YAML or JSON mapping, or from a directory of one file each.
+
+    Nothing there means no secrets. Raises InputError when others can read it, or it is not text.
+    """
+    if path is None or not path.exists():
+        return {}
+    _check_private(path)
+    if path.is_dir():
+        found = {}
+        for item in sorted(path.iterdir()):
+            if item.name.startswith(".") or not item.is_file():
+                continue
+            _check_private(item)
+            found[item.name] = _text(item).rstrip("\n")
+        return found
+    return _mapping(path)
+
+
+def _check_private(path: Path) -> None:
+    status = path.stat()
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        wanted = "700" if path.is_dir() else "600"
+        raise InputError(
+            [Problem(f"others can use it (mode {mode:04o})", f"chmod {wanted} {path}", str(path))]
+        )
+    if status.st_uid not in (0, os.geteuid()):
+        raise InputError(
+            [Problem("it belongs to another user", f"chown it to {os.geteuid()}", str(path))]
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            [Problem(f"it is not UTF-8 text: {error.reason}", "", str(path))]
+        ) from None
+
+
+def _mapping(path: Path) -> dict[str, str]:
+    import yaml
+
+    try:
+        # Every scalar as the text that stands there: a PIN of 0042 is not 34.
+        data = yaml.load(_text(path), Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes only text, lists and mappings
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        # The problem alone: PyYAML's full text quotes the line, and that line is a secret.
+        problem = getattr(error, "problem", None) or "it is not YAML"
+        raise InputError(
+            [Problem(str(problem), "write NAME: value", str(path), line, column)]
+        ) from None
+    if data in (None, ""):
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise InputError(
+            [Problem("it is not a mapping of names to texts", "write NAME: value", str(path))]
+        )
+    return {str(name): value for name, value in data.items()}
