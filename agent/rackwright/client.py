@@ -6,7 +6,6 @@ requests is imported when a client is made, not when this module is.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
@@ -74,59 +73,49 @@ class StoreClient:
 
     def bundle(self, node: str, credential: str, etag: str = "") -> tuple[Bundle, str] | None:
         """The node's bundle and its ETag; None when it is still the one of ``etag``."""
-        return self._get(f"/v1/nodes/{quote(node)}/bundle", credential, etag, Bundle)
+        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
+        path = f"/v1/nodes/{_part(node)}/bundle"
+        answer = self._http.send("GET", path, credential, headers=headers, none_for=304)
+        return None if answer is None else _decoded(answer, Bundle)
 
-    def gates(self, node: str, credential: str, etag: str = "") -> tuple[Gates, str] | None:
-        """The node's gates and their ETag; None when they are still those of ``etag``."""
-        return self._get(f"/v1/nodes/{quote(node)}/gates", credential, etag, Gates)
+    def gates(self, node: str, credential: str) -> tuple[Gates, str]:
+        """The node's gates and their ETag."""
+        answer = self._http.send("GET", f"/v1/nodes/{_part(node)}/gates", credential)
+        return _decoded(answer, Gates)
 
     def put_facts(self, node: str, credential: str, facts: Facts) -> str:
         """Send the node's facts. Returns the ETag of the bundle rendered with them."""
         answer = self._http.send(
-            "PUT", f"/v1/nodes/{quote(node)}/facts", credential, body=msgspec.json.encode(facts)
+            "PUT", f"/v1/nodes/{_part(node)}/facts", credential, body=msgspec.json.encode(facts)
         )
         return str(_object(answer).get("etag", ""))
 
-    def put_ledger(self, node: str, credential: str, ledger: Mapping[str, Any]) -> None:
-        """Mirror the node's ledger: ``{"entries": {"type/name": {"needs": […], …}}}``."""
-        body = msgspec.json.encode(ledger)
-        self._http.send("PUT", f"/v1/nodes/{quote(node)}/ledger", credential, body=body)
+    def put_ledger(self, node: str, credential: str, ledger: bytes) -> None:
+        """Mirror the node's ledger (JSON): ``{"entries": {"type/name": {"needs": […], …}}}``."""
+        self._http.send("PUT", f"/v1/nodes/{_part(node)}/ledger", credential, body=ledger)
 
-    def get_ledger(self, node: str, credential: str) -> dict[str, Any] | None:
-        """The mirrored ledger; None when there is none."""
-        path = f"/v1/nodes/{quote(node)}/ledger"
+    def get_ledger(self, node: str, credential: str) -> bytes | None:
+        """The ledger as it was mirrored last (JSON); None when there is none."""
+        path = f"/v1/nodes/{_part(node)}/ledger"
         answer = self._http.send("GET", path, credential, none_for=404)
-        return None if answer is None else _object(answer)
+        return None if answer is None else bytes(answer.content)
 
     def post_report(self, node: str, credential: str, report: Report | bytes) -> None:
         """Deliver a report (or one as it lies in the spool, JSON). Twice does no harm."""
         body = report if isinstance(report, bytes) else msgspec.json.encode(report)
-        self._http.send("POST", f"/v1/nodes/{quote(node)}/reports", credential, body=body)
+        self._http.send("POST", f"/v1/nodes/{_part(node)}/reports", credential, body=body)
 
-    def wait(self, watch: Iterable[Watch], timeout: float = 60.0) -> frozenset[str]:
+    def wait(
+        self, watch: Iterable[Watch | tuple[str, str, str, str]], timeout: float = 60.0
+    ) -> frozenset[str]:
         """Wait until the bundle or the gates of a node differ from the ETags given, at most
         ``timeout`` seconds (up to 300). Returns the names of those nodes; level-triggered, so a
         lost answer is harmless. Raises `WatchRefused` for credentials that are not good."""
-        body = msgspec.json.encode(
-            {"timeout": timeout, "watch": [item._asdict() for item in watch]}
-        )
+        items = [Watch(*item)._asdict() for item in watch]
+        body = msgspec.json.encode({"timeout": timeout, "watch": items})
         answer = self._http.send("POST", "/v1/wait", body=body, read=timeout + 15.0)
         changed = _object(answer).get("changed")
         return frozenset(map(str, changed)) if isinstance(changed, list) else frozenset()
-
-    def _get(self, path: str, credential: str, etag: str, kind: type[T]) -> tuple[T, str] | None:
-        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
-        answer = self._http.send("GET", path, credential, headers=headers, none_for=304)
-        if answer is None:
-            return None
-        try:
-            found = msgspec.json.decode(answer.content, type=kind)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise Unreachable(
-                f"the store's answer is not a {kind.__name__.lower()} that this version of "
-                f"Rackwright reads: {error}"
-            ) from error
-        return found, answer.headers.get("ETag", "").removeprefix("W/").strip('"')
 
 
 class AdminClient:
@@ -220,11 +209,9 @@ class _Http:
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=256)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
-        self._closing = threading.Lock()
 
     def close(self) -> None:
-        with self._closing:
-            self._session.close()
+        self._session.close()
 
     def send(
         self,
@@ -242,6 +229,8 @@ class _Http:
         try:
             answer = self._once(method, path, credential, body, headers or {}, read)
         except self._requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise Unreachable(f"{self._url}: TLS failed: {_reason(error)}") from error
             raise Permanent(
                 f"{self._url}: TLS failed: {_reason(error)}; is the store's certificate for this name, "
                 "and signed by an authority that is trusted here (--ca FILE)?"
@@ -337,17 +326,25 @@ def _foreign(library: Any, url: str, error: OSError) -> Permanent | Unreachable:
 
 
 def _reason(error: BaseException) -> str:
-    """What the operating system said, without the layers of wrapping in between."""
-    seen: BaseException | None = error
-    while seen is not None:
-        inner = getattr(seen, "reason", None)
-        cause = inner if isinstance(inner, BaseException) else (seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else seen.__cause__ or seen.__context__)  # fmt: skip
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        if cause is None:
-            break
-        seen = cause
-    return str(seen or error)
+    """What the operating system said, without the layers of wrapping around it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        wrapped = getattr(inner, "reason", None) or next(iter(inner.args), None)
+        inner = wrapped if isinstance(wrapped, BaseException) else inner.__cause__
+    return str(error)
+
+
+def _decoded(answer: Any, kind: type[T]) -> tuple[T, str]:
+    try:
+        found = msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Unreachable(
+            f"the store's answer is not a {kind.__name__.lower()} that this version of Rackwright "
+            f"reads: {error}"
+        ) from error
+    return found, answer.headers.get("ETag", "").removeprefix("W/").strip('"')
 
 
 def _object(answer: Any) -> dict[str, Any]:

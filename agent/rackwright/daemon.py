@@ -24,7 +24,7 @@ from rackwright.run import NodeRunner
 from rackwright.source import StoreSource
 
 if TYPE_CHECKING:
-    from rackwright.client import StoreClient
+    from rackwright.client import StoreClient, Watch
 
 log = logging.getLogger(__name__)
 
@@ -117,23 +117,32 @@ class Waker:
         self.thread = threading.Thread(target=self._go, name="wake", daemon=True)
 
     def _go(self) -> None:
+        from rackwright.client import Watch, WatchRefused
+
         failures = 0
-        told: dict[str, tuple[str, str]] = {}
+        refused: frozenset[str] = frozenset()
+        told: dict[str, Watch] = {}
         while not self._stop.is_set():
-            watch = []
-            for node, loop in self._loops.items():
-                source = loop.runner.source
-                if isinstance(source, StoreSource) and source.etag:
-                    watch.append((node, source.credential, source.etag, source.gates_etag))
-            if not watch:
-                self._stop.wait(0.2)
-                continue
+            watch = [
+                Watch(node, source.credential, source.etag, source.gates_etag)
+                for node, loop in self._loops.items()
+                for source in (loop.runner.source,)
+                if isinstance(source, StoreSource) and source.etag
+            ]
             # A node that was woken and has not fetched its news yet would make the poll return at
             # once, again and again: leave it out until it has.
-            fresh = [item for item in watch if told.get(item[0]) != (item[2], item[3])]
+            fresh = [item for item in watch if told.get(item.node) != item]
+            fresh = [item for item in fresh if item.node not in refused]
+            if not fresh:
+                self._stop.wait(0.2)
+                continue
             try:
-                changed = self._client.wait(fresh, POLL if len(fresh) == len(watch) else 1.0)
+                changed = self._client.wait(fresh, POLL if len(fresh) == len(self._loops) else 1.0)
                 failures = 0
+            except WatchRefused as error:
+                log.error("%s", error)
+                refused |= error.nodes
+                continue
             except Temporary:
                 failures += 1
                 self._stop.wait(min(30.0, 0.5 * 2 ** min(failures, 6)) * (0.5 + random.random()))  # noqa: S311
@@ -142,10 +151,10 @@ class Waker:
                 log.error("the store refuses to wake us: %s", error)
                 self._stop.wait(30.0)
                 continue
-            etags = {node: (bundle, gates) for node, _, bundle, gates in fresh}
-            for node in changed:
-                told[node] = etags.get(node, ("", ""))
-                self._loops[node].wake()
+            for item in fresh:
+                if item.node in changed:
+                    told[item.node] = item
+                    self._loops[item.node].wake()
 
 
 class Signals:

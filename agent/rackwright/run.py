@@ -13,7 +13,7 @@ import msgspec
 
 from rackwright.engine.converge import Job, converge
 from rackwright.engine.files import replace, run_lock
-from rackwright.engine.ledger import Ledger, LedgerFile, encode
+from rackwright.engine.ledger import LedgerFile
 from rackwright.engine.spool import Spool, new_id
 from rackwright.model.bundle import Bundle
 from rackwright.model.errors import InputError, RackwrightError, Temporary, Unreachable
@@ -85,10 +85,8 @@ class NodeRunner:
         file = LedgerFile(self.state / "ledger.json")
         if not why_run and not file.exists():
             self._take_over(file)
-        unsent = self._facts()
-        bundle = self.source.bundle(unsent.facts if unsent and not unsent.sent else None)
-        if unsent and not unsent.sent:
-            self._keep_facts(msgspec.structs.replace(unsent, sent=True))
+        self._send_facts(self._facts())
+        bundle = self.source.bundle()
         provider, reach = self._reach_of(bundle, why_run)
         around = Surroundings(
             state=self.state, root=self.root, writable=not why_run, stop=self.stop
@@ -107,7 +105,7 @@ class NodeRunner:
                 here=self.here,
                 why_run=why_run,
                 stop=self.stop,
-                mirror=lambda ledger: self.source.mirror(encode(ledger)),
+                mirror=self.source.mirror,
                 progress=lambda sent, of, what: self.progress(self.node, sent, of, what),
             )
             report = converge(job, provider, session, file)
@@ -128,11 +126,11 @@ class NodeRunner:
     def _take_over(self, file: LedgerFile) -> None:
         """A node that was converged from elsewhere before: its ledger comes along."""
         try:
-            body = self.source.mirrored()
+            ledger = self.source.mirrored()
         except Unreachable:
             return
-        if body:
-            file.store(msgspec.json.decode(body, type=Ledger))
+        if ledger is not None:
+            file.store(ledger)
 
     def _reach_of(self, bundle: Bundle, why_run: bool) -> tuple[AnyProvider, Reach]:
         platform = bundle.node.platform
@@ -150,12 +148,22 @@ class NodeRunner:
         known = self._facts()
         facts = provider.discover(session)
         changed = known is None or known.facts != facts
-        self._keep_facts(_FoundFacts(time.time(), facts, sent=not changed))
+        found = _FoundFacts(time.time(), facts, sent=bool(known and known.sent and not changed))
+        self._keep_facts(found)
         if not changed:
             return bundle
-        bundle = self.source.bundle(facts)
-        self._keep_facts(_FoundFacts(time.time(), facts, sent=True))
-        return bundle
+        self._send_facts(found)
+        return self.source.bundle()
+
+    def _send_facts(self, found: _FoundFacts | None) -> None:
+        if found is None or found.sent:
+            return
+        try:
+            self.source.send_facts(found.facts)
+        except Unreachable as error:
+            log.warning("%s: its facts are kept for later: %s", self.node, error)
+            return
+        self._keep_facts(msgspec.structs.replace(found, sent=True))
 
     def _facts(self) -> _FoundFacts | None:
         try:

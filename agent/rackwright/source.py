@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from rackwright.engine.files import replace
+from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import RackwrightError, Unreachable
 from rackwright.model.facts import Facts
@@ -23,8 +24,11 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """What one node's runs need from outside. Methods raise Unreachable when it is away."""
 
-    def bundle(self, facts: Facts | None) -> Bundle:
-        """The node's bundle, rendered with ``facts`` when these are given because they changed."""
+    def send_facts(self, facts: Facts) -> None:
+        """Have the bundle rendered with ``facts`` from now on."""
+
+    def bundle(self) -> Bundle:
+        """The node's bundle."""
 
     def gates(self) -> Gates:
         """What other nodes have verified and still hold."""
@@ -32,16 +36,21 @@ class Source(Protocol):
     def deliver(self, report: Report) -> None:
         """Hand a report over; on return it is kept there."""
 
-    def mirror(self, ledger: bytes) -> None:
+    def mirror(self, ledger: Ledger) -> None:
         """Keep a copy of the ledger."""
 
-    def mirrored(self) -> bytes | None:
+    def mirrored(self) -> Ledger | None:
         """The copy kept there, if any."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
     etag: str
     bundle: Bundle
+
+
+class _KeptGates(msgspec.Struct, frozen=True):
+    etag: str
+    gates: Gates
 
 
 class StoreSource:
@@ -54,11 +63,12 @@ class StoreSource:
         self.etag = ""
         self.gates_etag = ""
 
-    def bundle(self, facts: Facts | None) -> Bundle:
+    def send_facts(self, facts: Facts) -> None:
+        self.client.put_facts(self.node, self.credential, facts)
+
+    def bundle(self) -> Bundle:
         kept = self._kept()
         try:
-            if facts is not None:
-                self.client.put_facts(self.node, self.credential, facts)
             got = self.client.bundle(self.node, self.credential, kept.etag if kept else "")
         except Unreachable as error:
             if kept is None:
@@ -83,26 +93,37 @@ class StoreSource:
             return None
 
     def gates(self) -> Gates:
+        kept = self._kept_gates()
         try:
-            gates, self.gates_etag = self.client.gates(self.node, self.credential)
+            got = self.client.gates(self.node, self.credential, kept.etag if kept else "")
         except Unreachable:
-            try:
-                return msgspec.json.decode(self._gates_file.read_bytes(), type=Gates)
-            except (FileNotFoundError, msgspec.DecodeError):
-                return Gates()
-        body = msgspec.json.encode(gates)
-        if not self._gates_file.exists() or self._gates_file.read_bytes() != body:
-            replace(self._gates_file, body)
+            # What was verified when we last heard: a server that boots while the store is away must
+            # get its network back.
+            return kept.gates if kept else Gates()
+        if got is None and kept is not None:
+            self.gates_etag = kept.etag
+            return kept.gates
+        if got is None:
+            raise Unreachable(f"the store sent no gates for {self.node}")
+        gates, self.gates_etag = got
+        replace(self._gates_file, msgspec.json.encode(_KeptGates(self.gates_etag, gates)))
         return gates
+
+    def _kept_gates(self) -> _KeptGates | None:
+        try:
+            return msgspec.json.decode(self._gates_file.read_bytes(), type=_KeptGates)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
 
     def deliver(self, report: Report) -> None:
         self.client.post_report(self.node, self.credential, report)
 
-    def mirror(self, ledger: bytes) -> None:
+    def mirror(self, ledger: Ledger) -> None:
         try:
-            self.client.put_ledger(self.node, self.credential, ledger)
+            self.client.put_ledger(self.node, self.credential, msgspec.to_builtins(ledger))
         except RackwrightError as error:
             log.warning("%s: the ledger could not be mirrored: %s", self.node, error)
 
-    def mirrored(self) -> bytes | None:
-        return self.client.get_ledger(self.node, self.credential)
+    def mirrored(self) -> Ledger | None:
+        kept = self.client.get_ledger(self.node, self.credential)
+        return None if kept is None else msgspec.convert(kept, Ledger)

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.facts import Facts
@@ -22,11 +23,14 @@ class FakeSource:
     away: bool = False
     facts: list[Facts] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
-    ledger: bytes | None = None
+    ledger: Ledger | None = None
 
-    def bundle(self, facts: Facts | None) -> Bundle:
-        if facts is not None:
-            self.facts.append(facts)
+    def send_facts(self, facts: Facts) -> None:
+        if self.away:
+            raise Unreachable("the store is away")
+        self.facts.append(facts)
+
+    def bundle(self) -> Bundle:
         return self.what
 
     def gates(self) -> Gates:
@@ -37,10 +41,10 @@ class FakeSource:
             raise Unreachable("the store is away")
         self.reports.append(report)
 
-    def mirror(self, ledger: bytes) -> None:
+    def mirror(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def mirrored(self) -> bytes | None:
+    def mirrored(self) -> Ledger | None:
         return self.ledger
 
 

@@ -59,6 +59,16 @@ def test_facts_are_sent_once_and_only_when_they_changed(tmp_path: Path) -> None:
     assert [facts.values for facts in source.facts] == [{"model": "M1"}]
 
 
+def test_facts_found_while_the_store_is_away_are_sent_later(tmp_path: Path) -> None:
+    runner, source, _ = rig(tmp_path, declare("thing/a"))
+    source.away = True
+    runner.run()
+    assert source.facts == []
+    source.away = False
+    runner.run()
+    assert [facts.values for facts in source.facts] == [{"model": "M1"}]
+
+
 def test_the_next_way_is_used_when_one_fails_and_the_report_says_so(tmp_path: Path) -> None:
     runner, source, made = rig(tmp_path, declare("thing/a"))
     ladder(source, way("ssh"), way("serial"))

@@ -242,7 +242,7 @@ class _Origin:
         if store_url:
             from rackwright.client import StoreClient
 
-            self.client = StoreClient(store_url, ca=ca)
+            self.client = StoreClient(store_url, ca=str(ca) if ca else None)
         elif site:
             from rackwright.cli.tree import Tree
 

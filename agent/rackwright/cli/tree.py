@@ -31,17 +31,14 @@ class Tree:
         self._facts: dict[str, Facts] = {}
         self._compiled: Compiled | None = None
 
-    def compiled(self, facts: tuple[str, Facts] | None = None) -> Compiled:
+    def compiled(self) -> Compiled:
         """The site with all facts known under the state directory, problems and all."""
         from rackwright_proposals.compile import compile_site, recompile
-
         from rackwright_proposals.tree import read_tree
 
         with self._lock:
             stamp = self._look()
             known = _facts_under(self.state)
-            if facts is not None:
-                known[facts[0]] = facts[1]
             if self._compiled is None or stamp != self._stamp:
                 source = read_tree(self.path)
                 source = type(source)(source.files, commit_of(self.path) or _hash(source.files))
@@ -53,16 +50,16 @@ class Tree:
             self._stamp, self._facts = stamp, known
             return self._compiled
 
-    def checked(self, facts: tuple[str, Facts] | None = None) -> Compiled:
+    def checked(self) -> Compiled:
         """The same. Raises InputError with every problem when there are any."""
-        compiled = self.compiled(facts)
+        compiled = self.compiled()
         if compiled.problems:
             raise InputError(compiled.problems)
         return compiled
 
-    def bundle(self, node: str, facts: Facts | None = None) -> Bundle:
+    def bundle(self, node: str) -> Bundle:
         """One node's bundle. Raises InputError when the site is wrong or has no such node."""
-        bundles = self.checked(None if facts is None else (node, facts)).bundles
+        bundles = self.checked().bundles
         if node not in bundles:
             import difflib
 
@@ -88,12 +85,15 @@ class TreeSource:
         self._tree, self._node = tree, node
         self._last: Bundle | None = None
 
-    def bundle(self, facts: Facts | None) -> Bundle:
-        self._last = self._tree.bundle(self._node, facts)
+    def send_facts(self, facts: Facts) -> None:
+        """They lie in the state directory, where the tree reads all nodes' facts."""
+
+    def bundle(self) -> Bundle:
+        self._last = self._tree.bundle(self._node)
         return self._last
 
     def gates(self) -> Gates:
-        bundle = self._last or self.bundle(None)
+        bundle = self._last or self.bundle()
         ledgers = _ledgers_under(self._tree.state)
         verified: dict[str, str] = {}
         for declared in bundle.resources:
@@ -114,10 +114,10 @@ class TreeSource:
     def deliver(self, report: Report) -> None:
         """Nowhere to go: the state directory's ledger and facts are all that is kept."""
 
-    def mirror(self, ledger: bytes) -> None:
+    def mirror(self, ledger: Ledger) -> None:
         """The ledger on disk is the only one."""
 
-    def mirrored(self) -> bytes | None:
+    def mirrored(self) -> Ledger | None:
         return None
 
 

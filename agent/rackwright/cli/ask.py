@@ -1,0 +1,268 @@
+"""status, node, proposal, links, runs, token: what people ask a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rackwright.cli import options
+from rackwright.cli.output import ago, print_json, style_state, table
+from rackwright.model.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from rackwright.client import AdminClient
+
+
+def admin(command: options.F) -> options.F:
+    """``--store URL --ca FILE --credential FILE``"""
+    command = click.option(
+        "--credential",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="RACKWRIGHT_ADMIN",
+        help="File with the admin credential. [DATA/admin.credential of a store on this host]",
+    )(command)
+    return options.store(command)
+
+
+def connect(store_url: str | None, ca: Path | None, credential: Path | None) -> AdminClient:
+    """The client of the store that the options (or the environment) name."""
+    from rackwright.client import AdminClient
+
+    if not store_url:
+        raise click.UsageError("Give --store URL, or set RACKWRIGHT_STORE.")
+    path = credential or options.default_state() / "store" / "admin.credential"
+    try:
+        key = path.read_text().strip()
+    except OSError as error:
+        hint = "the store wrote it at its first start; give its path with --credential"
+        raise InputError(
+            [Problem(f"no admin credential: {error.strerror}", hint, str(path))]
+        ) from None
+    return AdminClient(store_url, key, ca=str(ca) if ca else None)
+
+
+@click.command()
+@admin
+@options.as_json
+def status(store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool) -> int:
+    """Show every node: revision, state, last run, what it waits for."""
+    found = connect(store_url, ca, credential).status()
+    if as_json:
+        print_json(found)
+    else:
+        show_status(found)
+    return 0
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """The table of all nodes, and above it how the store itself is doing."""
+    for line in store_lines(found["store"]):
+        click.echo(line)
+    rows = []
+    for node in found["nodes"]:
+        said = node["error"]
+        if not said and node["waits_for"]:
+            said = f"waits for {', '.join(node['waits_for'])}"
+        if not said and node["deferred"]:
+            said = f"waits for the fact {node['deferred'][0]['fact']}"
+        if not said and node["pending"]:
+            said = f"{node['outstanding']} to do for {node['pending'][:10]}"
+        rows.append(
+            (
+                node["node"],
+                node["type"],
+                style_state(node["state"]),
+                node["revision"][:10] or "-",
+                ago(node["last_run"]) if node["last_run"] else "-",
+                said,
+            )
+        )
+    click.echo(table(["node", "type", "state", "revision", "last run", ""], rows))
+
+
+def store_lines(store: dict[str, Any]) -> list[str]:
+    """The revision in force, and why the branch's head is not it when it is not."""
+    force, head = store.get("in_force"), store.get("head")
+    lines = []
+    if force:
+        lines.append(
+            f"site {store.get('site', '')} at {click.style(force['commit'][:10], bold=True)}"
+        )
+    if head and not head["accepted"] and (not force or head["commit"] != force["commit"]):
+        problems = head["problems"]
+        lines.append(
+            click.style(f"{head['commit'][:10]} is refused, {len(problems)} error(s):", fg="red")
+        )
+        for problem in problems[:10]:
+            hint = f" ({problem['hint']})" if problem["hint"] else ""
+            lines.append(f"  {problem['where']}: {problem['message']}{hint}")
+    if store.get("trouble"):
+        lines.append(click.style(str(store["trouble"]), fg="red"))
+    return lines
+
+
+@click.command()
+@click.argument("name", required=False)
+@admin
+@options.as_json
+def node(
+    name: str | None, store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool
+) -> int:
+    """Show node NAME as the store knows it; without NAME list the nodes."""
+    client = connect(store_url, ca, credential)
+    if name is None:
+        nodes = client.nodes()
+        if as_json:
+            print_json(nodes)
+        else:
+            rows = [
+                (item["node"], item["type"], item["platform"], ", ".join(item.get("roles", [])))
+                for item in nodes
+            ]
+            click.echo(table(["node", "type", "platform", "roles"], rows))
+        return 0
+    found = client.node(name)
+    if as_json:
+        print_json(found)
+        return 0
+    about = found["status"]
+    click.echo(
+        f"{click.style(name, bold=True)}  {about['type']}, {about['platform']}, {style_state(about['state'])}"
+    )
+    if about["error"]:
+        click.echo(f"  {about['error']}")
+    rows = [
+        (
+            item["address"],
+            click.style("verified", fg="green")
+            if item["verified"]
+            else click.style("to do", fg="yellow"),
+            item["origin"],
+        )
+        for item in found["resources"]
+    ]
+    click.echo(table(["resource", "state", "declared at"], rows))
+    return 0
+
+
+@click.command()
+@admin
+@options.as_json
+def proposal(store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool) -> int:
+    """Show the proposals in force and where they are deployed."""
+    found = connect(store_url, ca, credential).proposals()
+    if as_json:
+        print_json(found)
+        return 0
+    rows = [
+        (item["proposal"], role, ", ".join(nodes), f"{item['file']}:{item['line']}")
+        for item in found
+        for role, nodes in (item["deploy"] or {"-": []}).items()
+    ]
+    click.echo(table(["proposal", "role", "nodes", "at"], rows))
+    return 0
+
+
+@click.command()
+@admin
+@options.as_json
+def links(store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool) -> int:
+    """Show the links of the site: declared, found by the devices, or both."""
+    found = connect(store_url, ca, credential).links()
+    if as_json:
+        print_json(found)
+        return 0
+    rows = [
+        (
+            f"{item['node']}:{item['port']}",
+            f"{item['peer']}:{item['peer_port']}" if item["peer_port"] else item["peer"],
+            "declared" if item["declared"] else "",
+            ", ".join(item["found"]),
+        )
+        for item in found
+    ]
+    click.echo(table(["port", "peer", "in the site", "seen by"], rows))
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@admin
+@options.as_json
+def runs(
+    name: str | None,
+    limit: int,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
+    as_json: bool,
+) -> int:
+    """Show the last runs, of node NAME or of all, newest first."""
+    found = connect(store_url, ca, credential).runs(name or "", limit)
+    if as_json:
+        print_json(found)
+        return 0
+    rows = [
+        (
+            ago(item["finished"]),
+            item["node"],
+            item["revision"][:10] or "-",
+            f"{item['finished'] - item['started']:.1f} s",
+            counts_text(item["counts"]),
+            item["error"],
+        )
+        for item in found
+    ]
+    click.echo(table(["when", "node", "revision", "took", "outcome", ""], rows))
+    return 0
+
+
+def counts_text(counts: dict[str, int]) -> str:
+    """``2 changed, 14 in sync``, coloured."""
+    order = ["changed", "removed", "released", "blocked", "failed", "refused", "in_sync"]
+    return ", ".join(
+        f"{counts[state]} {style_state(state).replace('_', ' ')}"
+        for state in order
+        if counts.get(state)
+    )
+
+
+@click.group()
+def token() -> None:
+    """Make one-time enrolment tokens."""
+
+
+@token.command("create")
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE…")
+@click.option(
+    "--ttl",
+    type=click.FloatRange(1),
+    default=3600.0,
+    show_default=True,
+    help="Seconds for which it is good.",
+)
+@admin
+@options.as_json
+def create(
+    nodes: tuple[str, ...],
+    ttl: float,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
+    as_json: bool,
+) -> int:
+    """Make a token that enrols each NODE once. It is shown once and kept nowhere in clear."""
+    made = connect(store_url, ca, credential).create_token(nodes, ttl)
+    if as_json:
+        print_json(made)
+        return 0
+    click.echo(made["token"])
+    if os.isatty(1):
+        left = max(0, made["expires"] - time.time())
+        click.echo(f"good once for {', '.join(made['nodes'])}, for {left / 60:.0f} min", err=True)
+    return 0

@@ -1,0 +1,1 @@
+"""What it costs, side by side with the peers, measured in the same run."""

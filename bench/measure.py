@@ -1,0 +1,83 @@
+"""Whole-process figures: wall, CPU and peak memory of a command and all its children."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One run of a command. Seconds and MiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def once(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Figure:
+    """Run ``argv`` to its end. Raises RuntimeError with its output when it fails."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **(env or {})},
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
+    if process.returncode:
+        text = output.decode(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(argv)} ended with {process.returncode}: {text}")
+    return Figure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def median(figures: Sequence[Figure]) -> Figure:
+    """The median of each figure by itself."""
+    return Figure(
+        *(
+            statistics.median(getattr(figure, name) for figure in figures)
+            for name in ("wall", "cpu", "peak")
+        )
+    )
+
+
+def alternate(commands: Mapping[str, Sequence[str]], runs: int) -> dict[str, Figure]:
+    """The median of each command over ``runs`` rounds, taken in turn so that a machine whose speed
+    drifts treats all alike. One warm-up round is not counted."""
+    taken: dict[str, list[Figure]] = {name: [] for name in commands}
+    for number in range(runs + 1):
+        for name, argv in commands.items():
+            figure = once(argv)
+            if number:
+                taken[name].append(figure)
+    return {name: median(figures) for name, figures in taken.items()}
+
+
+def plain(figure: Figure) -> dict[str, float]:
+    """As JSON has it."""
+    return {name: round(value, 4) for name, value in asdict(figure).items()}
+
+
+def own_peak() -> float:
+    """Peak memory of this process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cpus": os.cpu_count(),
+        "python": ".".join(map(str, __import__("sys").version_info[:3])),
+    }
