@@ -87,14 +87,9 @@ class Loop:
         while not stop.is_set():
             self._wake.clear()
             fresh, self._fresh = self._fresh, False
-            try:
-                report = self.runner.run(why_run=self.why_run, fresh_facts=fresh)
-                self._failures = self._failures + 1 if report.kind == "unreachable" else 0
-                self._report(report)
-            except Exception:
-                # A bug in one provider must not end this node's loop, nor anyone else's.
-                log.exception("%s: the run failed in a way it should not", self.runner.node)
-                self._failures += 1
+            report = self.runner.run(why_run=self.why_run, fresh_facts=fresh)
+            self._failures = self._failures + 1 if report.kind == "unreachable" else 0
+            self._report(report)
             if self._once:
                 return
             self._wake.wait(self.pause())

@@ -16,7 +16,7 @@ from rackwright.engine.files import replace, run_lock
 from rackwright.engine.ledger import LedgerFile
 from rackwright.engine.spool import Spool, new_id
 from rackwright.model.bundle import Bundle
-from rackwright.model.errors import InputError, RackwrightError, Temporary, Unreachable
+from rackwright.model.errors import InputError, Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 from rackwright.model.secret import Masker
@@ -63,8 +63,16 @@ class NodeRunner:
                 secrets = read_secrets(self.secrets)
                 masker = Masker(secrets.values())
                 report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)
+                report = msgspec.structs.replace(report, started=started)
         except RackwrightError as error:
             report = self._failed(started, error, masker, why_run)
+        except Exception as error:
+            # A bug of one provider: it must end neither this node's loop nor anyone else's, and it
+            # must be seen where people look.
+            log.exception("%s: the run failed in a way it should not", self.node)
+            bug = Permanent(f"a fault in Rackwright, see its log: {type(error).__name__}: {error}")
+            report = self._failed(started, bug, masker, why_run)
+            self.close()
         if not why_run:
             Spool(self.state / "reports").add(report)
             self.deliver()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from rackwright.engine.files import replace
-from rackwright.engine.ledger import Ledger
+from rackwright.engine.ledger import Ledger, decode, encode
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import RackwrightError, Unreachable
 from rackwright.model.facts import Facts
@@ -46,11 +46,6 @@ class Source(Protocol):
 class _Kept(msgspec.Struct, frozen=True):
     etag: str
     bundle: Bundle
-
-
-class _KeptGates(msgspec.Struct, frozen=True):
-    etag: str
-    gates: Gates
 
 
 class StoreSource:
@@ -95,23 +90,18 @@ class StoreSource:
     def gates(self) -> Gates:
         kept = self._kept_gates()
         try:
-            got = self.client.gates(self.node, self.credential, kept.etag if kept else "")
+            gates, self.gates_etag = self.client.gates(self.node, self.credential)
         except Unreachable:
             # What was verified when we last heard: a server that boots while the store is away must
             # get its network back.
-            return kept.gates if kept else Gates()
-        if got is None and kept is not None:
-            self.gates_etag = kept.etag
-            return kept.gates
-        if got is None:
-            raise Unreachable(f"the store sent no gates for {self.node}")
-        gates, self.gates_etag = got
-        replace(self._gates_file, msgspec.json.encode(_KeptGates(self.gates_etag, gates)))
+            return kept or Gates()
+        if gates != kept:
+            replace(self._gates_file, msgspec.json.encode(gates))
         return gates
 
-    def _kept_gates(self) -> _KeptGates | None:
+    def _kept_gates(self) -> Gates | None:
         try:
-            return msgspec.json.decode(self._gates_file.read_bytes(), type=_KeptGates)
+            return msgspec.json.decode(self._gates_file.read_bytes(), type=Gates)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
@@ -120,10 +110,10 @@ class StoreSource:
 
     def mirror(self, ledger: Ledger) -> None:
         try:
-            self.client.put_ledger(self.node, self.credential, msgspec.to_builtins(ledger))
+            self.client.put_ledger(self.node, self.credential, encode(ledger))
         except RackwrightError as error:
             log.warning("%s: the ledger could not be mirrored: %s", self.node, error)
 
     def mirrored(self) -> Ledger | None:
         kept = self.client.get_ledger(self.node, self.credential)
-        return None if kept is None else msgspec.convert(kept, Ledger)
+        return None if kept is None else decode(kept)

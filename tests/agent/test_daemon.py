@@ -77,8 +77,9 @@ def test_a_bug_in_a_provider_does_not_end_the_loop(rack: Rack) -> None:
     loop, made = rack.add("buggy")
     made.dead["local"] = ZeroDivisionError("a bug")
     loop.start()
-    while loop.pause() > BACK_OFF * 2:
-        pass
+    report = rack.reports.get(timeout=10)
+    assert "a fault in Rackwright" in report.error
+    assert report.exit_code == 2
     made.dead.clear()
     loop.wake()
     assert rack.reports.get(timeout=10).exit_code == 0

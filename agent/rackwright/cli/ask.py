@@ -86,22 +86,19 @@ def show_status(found: dict[str, Any]) -> None:
 
 def store_lines(store: dict[str, Any]) -> list[str]:
     """The revision in force, and why the branch's head is not it when it is not."""
-    force, head = store.get("in_force"), store.get("head")
+    force, refused = store.get("in_force"), store.get("refused")
     lines = []
     if force:
-        lines.append(
-            f"site {store.get('site', '')} at {click.style(force['commit'][:10], bold=True)}"
-        )
-    if head and not head["accepted"] and (not force or head["commit"] != force["commit"]):
-        problems = head["problems"]
-        lines.append(
-            click.style(f"{head['commit'][:10]} is refused, {len(problems)} error(s):", fg="red")
-        )
+        lines.append(f"{store['site']} at {click.style(force['commit'][:10], bold=True)}")
+    if refused:
+        problems = refused["problems"]
+        what = f"{refused['commit'][:10]} is refused, {len(problems)} error(s):"
+        lines.append(click.style(what, fg="red"))
         for problem in problems[:10]:
             hint = f" ({problem['hint']})" if problem["hint"] else ""
             lines.append(f"  {problem['where']}: {problem['message']}{hint}")
-    if store.get("trouble"):
-        lines.append(click.style(str(store["trouble"]), fg="red"))
+    if store["error"]:
+        lines.append(click.style(store["error"], fg="red"))
     return lines
 
 
@@ -135,7 +132,7 @@ def node(
     )
     if about["error"]:
         click.echo(f"  {about['error']}")
-    rows = [
+    resources = [
         (
             item["address"],
             click.style("verified", fg="green")
@@ -145,7 +142,7 @@ def node(
         )
         for item in found["resources"]
     ]
-    click.echo(table(["resource", "state", "declared at"], rows))
+    click.echo(table(["resource", "state", "declared at"], resources))
     return 0
 
 

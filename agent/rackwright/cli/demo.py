@@ -1,0 +1,332 @@
+"""demo: the whole of it on one machine, with simulated devices; no hardware, no root."""
+
+from __future__ import annotations
+
+import os
+import secrets as tokens
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rackwright.cli import options
+from rackwright.cli.ask import show_status
+from rackwright.cli.output import style_state
+from rackwright.engine.files import replace
+from rackwright.model.errors import Permanent, Unreachable
+
+if TYPE_CHECKING:
+    from rackwright.client import AdminClient
+
+SERVERS = ("admin1", "web1", "web2")
+DEVICES = ("sw-a1", "pdu-a1")
+PATIENCE = 60.0
+"""Seconds for which each act may last; it takes a few."""
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Work in DIR and keep it, to look around in afterwards. [a temporary directory]",
+)
+def demo(directory: Path | None) -> int:
+    """Converge a simulated rack: a switch, a PDU, a store on a git repository, three servers.
+
+    Then commit a change, a new VLAN and the server that needs it, and see it arrive in order.
+    """
+    options.log_to_stderr()
+    with ExitStack() as stack:
+        if directory is None:
+            base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rackwright-demo-")))
+        else:
+            if directory.exists() and any(directory.iterdir()):
+                raise Permanent(f"{directory} is not empty; give a new directory")
+            base = directory.absolute()
+        rack = Rack(base)
+        stack.callback(rack.end)
+        rack.prepare()
+        rack.begin()
+        rack.await_converged("the first converge", rack.commit)
+        say("What the store knows of every node:")
+        show_status(rack.admin.status())
+        since = time.time()
+        rack.change()
+        rack.await_converged("the change", rack.commit)
+        say("How the change arrived, each step when it was verified:")
+        rack.show_timeline(since)
+        say("And what web2 has now:")
+        click.echo((base / "root" / "web2" / "etc/network/interfaces.d/eth0").read_text().rstrip())
+        say("The rack after the change:")
+        show_status(rack.admin.status())
+        rack.say_what_next(kept=directory is not None)
+    return 0
+
+
+def say(text: str) -> None:
+    """A headline of the play."""
+    click.echo(f"\n{click.style('▸ ' + text, bold=True)}")
+
+
+class Rack:
+    """A site in git, its simulated devices, a store, agents and delegates: one process each."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.site = base, base / "site"
+        self._parts: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.commit = ""
+        self._url = ""
+        self._admin: AdminClient | None = None
+
+    @property
+    def admin(self) -> AdminClient:
+        """The store, as its admin."""
+        if self._admin is None:
+            from rackwright.client import AdminClient
+
+            key = (self.base / "store" / "admin.credential").read_text().strip()
+            self._admin = AdminClient(self._url, key)
+        return self._admin
+
+    def prepare(self) -> None:
+        """Make the site's repository from the lab example, with addresses that are free here."""
+        say("A site in git, from the lab example")
+        if shutil.which("git") is None:
+            raise Permanent("git is needed: the store follows a git repository")
+        with as_file(files("rackwright_proposals")) as package:
+            inside = package / "examples" / "lab"
+            source = inside if inside.is_dir() else package.parent / "examples" / "lab"
+            shutil.copytree(source, self.site)
+        devices = self.site / "nodes" / "devices.yaml"
+        text = devices.read_text()
+        text = text.replace("port: 2222", f"port: {_free_port()}")
+        text = text.replace("port: 1161", f"port: {_free_port(socket.SOCK_DGRAM)}")
+        devices.write_text(text.replace("/dev/ttyUSB0", str(self.base / "ttyUSB0")))
+        names = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv")
+        body = "".join(f"{name}: {tokens.token_urlsafe(12)}\n" for name in names)
+        replace(self.base / "state" / "secrets", body.encode())
+        for server in SERVERS:
+            (self.base / "root" / server / "etc").mkdir(parents=True)
+            (self.base / "root" / server / "srv").mkdir()
+        self._git("init", "--quiet", "--initial-branch=main")
+        self._save("The lab")
+        self._show_files()
+
+    def begin(self) -> None:
+        """Start the devices, the store, the agents and the delegates, and enrol them."""
+        say("Simulated devices, a store, three agents, two delegates")
+        state = str(self.base / "state")
+        secrets = ("--secrets", f"{state}/secrets")
+        self._start(
+            "sim", "--site", str(self.site), *secrets, "--state", str(self.base / "devices"),
+            until="devices are up",
+        )  # fmt: skip
+        started = self._start(
+            "store", "--site", str(self.site), "--listen", "127.0.0.1:0",
+            "--data", str(self.base / "store"), until="store at ",
+        )  # fmt: skip
+        self._url = started.partition("store at ")[2].partition(",")[0]
+        reach = ("--store", self._url, "--state", state, *secrets)
+        for server in SERVERS:
+            root = ("--root", str(self.base / "root" / server))
+            token = self.admin.create_token([server])["token"]
+            self._start("agent", "--node", server, *root, *reach, token=token, name=server)
+        token = self.admin.create_token(DEVICES)["token"]
+        self._start("delegate", *DEVICES, "--at", "admin1", *reach, token=token)
+
+    def change(self) -> None:
+        """Commit a new VLAN, and move web2 into it."""
+        say("A change: a new VLAN 30, and web2 moves into it. One commit")
+        networks = self.site / "proposals" / "networks.yaml"
+        _edit(networks, "    666: {name: storage}\n", "    30: {name: backup}\n")
+        servers = self.site / "nodes" / "servers.yaml"
+        _swap(servers, "vlan: 20, address: 10.0.20.12/24", "vlan: 30, address: 10.0.30.12/24")
+        self._git("diff", "--color=always" if _coloured() else "--color=never", "--unified=0", show=True)  # fmt: skip
+        self._save("VLAN 30 for web2")
+
+    def await_converged(self, what: str, commit: str) -> None:
+        """Wait until every node has verified all that ``commit`` says. Raises Permanent."""
+        with _waiting(what) as tell:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                status = self._status()
+                nodes = status["nodes"] if status else []
+                force = (status["store"].get("in_force") or {}).get("commit") if status else None
+                left = [
+                    n for n in nodes if n["pending"] or n["state"] not in ("converged", "changed")
+                ]
+                if status and force == commit and nodes and not left:
+                    return
+                tell(", ".join(f"{n['node']} {n['state']}" for n in left) or "the store")
+                self._check_parts()
+                if time.monotonic() > deadline:
+                    if status:
+                        show_status(status)
+                    raise Permanent(
+                        f"{what} did not end within {PATIENCE:.0f} s; see {self.base}/*.log"
+                    )
+                time.sleep(0.1)
+
+    def show_timeline(self, since: float) -> None:
+        """What changed after ``since``, in the order in which it was verified."""
+        events = []
+        for run in self.admin.runs(limit=100):
+            if run["finished"] < since:
+                continue
+            report = self.admin.report(run["node"], run["id"])
+            events += [
+                (run["finished"], run["node"], outcome)
+                for outcome in report.get("outcomes", [])
+                if outcome["state"] in ("changed", "removed", "failed", "blocked")
+            ]
+        for when, node, outcome in sorted(events, key=lambda event: event[0]):
+            why = f"  {outcome['why']}" if outcome.get("why") else ""
+            click.echo(
+                f"  +{when - since:4.1f} s  {node:<7} {outcome['address']:<36} "
+                f"{style_state(outcome['state'])}{why}"
+            )
+
+    def say_what_next(self, *, kept: bool) -> None:
+        """Where to go from here."""
+        say("Done. Try next:")
+        click.echo("  rackwright init my-site && rackwright lint my-site    your own site")
+        click.echo(
+            "  rackwright demo --dir DIR                             the same, kept to look around in"
+        )
+        click.echo("  docs/writing-a-proposal.md                            how a site is written")
+        if kept:
+            click.echo(f"  git -C {self.site} log, {self.base}/*.log, {self.base}/state")
+
+    def end(self) -> None:
+        """Stop every process that we started."""
+        for _, part in reversed(self._parts):
+            if part.poll() is None:
+                part.terminate()
+        for _, part in self._parts:
+            try:
+                part.wait(10)
+            except subprocess.TimeoutExpired:
+                part.kill()
+                part.wait()
+
+    def _start(self, *words: str, until: str = "", token: str = "", name: str = "") -> str:
+        """Start ``rackwright WORDS``; with ``until``, wait for that text in its output."""
+        log = self.base / f"{name or words[0]}.log"
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if token:
+            environment["RACKWRIGHT_TOKEN"] = token
+        with log.open("wb") as output:
+            part = subprocess.Popen(
+                [sys.executable, "-c", "from rackwright.cli.main import main; main()", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.base,
+                # Ctrl-C at the terminal is ours to handle: we end the parts in order.
+                start_new_session=True,
+            )
+        self._parts.append((name or words[0], part))
+        click.echo(f"  rackwright {' '.join(words[:3])} …  pid {part.pid}")
+        deadline = time.monotonic() + PATIENCE
+        while until not in log.read_text(errors="replace"):
+            self._check_parts()
+            if time.monotonic() > deadline:
+                raise Permanent(f"`rackwright {words[0]}` did not start; see {log}")
+            time.sleep(0.05)
+        return log.read_text(errors="replace")
+
+    def _check_parts(self) -> None:
+        for name, part in self._parts:
+            if part.poll() is not None:
+                tail = (self.base / f"{name}.log").read_text(errors="replace")[-1500:]
+                raise Permanent(f"`{name}` ended by itself with {part.returncode}:\n{tail}")
+
+    def _status(self) -> dict[str, Any] | None:
+        try:
+            return self.admin.status()
+        except Unreachable:
+            return None
+
+    def _save(self, message: str) -> None:
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--message", message)
+        self.commit = self._git("rev-parse", "HEAD")
+        if self._url:
+            self.admin.poke()
+
+    def _git(self, *words: str, show: bool = False) -> str:
+        environment = {
+            **os.environ,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "demo"),
+            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "demo@localhost"),
+        }
+        done = subprocess.run(
+            ["git", "--no-pager", *words],
+            cwd=self.site,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Permanent(f"git {words[0]}: {done.stderr.strip()}")
+        if show:
+            for line in done.stdout.splitlines():
+                if not click.unstyle(line).startswith(("diff ", "index ", "--- ")):
+                    click.echo(f"  {line}")
+        return done.stdout.strip()
+
+    def _show_files(self) -> None:
+        for line in self._git("ls-files").splitlines():
+            click.echo(f"  {line}")
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is waited for: a spinner on a terminal, plain lines elsewhere."""
+    began = time.time()
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(what) as spinner:
+            yield lambda text: spinner.update(f"{what}: {text}")
+    else:
+        click.echo(f"  waiting for {what}")
+        yield lambda _text: None
+    click.echo(f"  {what} took {time.time() - began:.1f} s")
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty()
+
+
+def _free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _edit(path: Path, after: str, line: str) -> None:
+    """Put ``line`` behind the line ``after``."""
+    _swap(path, after, after + line)
+
+
+def _swap(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    if old not in text:
+        raise Permanent(f"{path} is not as the demo knows it: {old.strip()!r} is not in it")
+    path.write_text(text.replace(old, new, 1))
