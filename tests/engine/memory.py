@@ -24,7 +24,7 @@ class Thing(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "thing"
     size: int | None = None
     note: str | None = None
-    key: Annotated[str | None, Secret] = None
+    key: Annotated[str, Secret] | None = None
     on: str | None = None
     """Another thing that it rests on."""
 

@@ -1,0 +1,114 @@
+"""What a site's documents say, as frozen values with marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rackwright.model.site import Way
+from rackwright_proposals.entries import Entry
+from rackwright_proposals.marks import Map, Mark
+from rackwright_proposals.merge import Branch
+
+KINDS = ("site", "node", "role", "proposal")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What every document has."""
+
+    name: str
+    mark: Mark
+    attributes: Branch
+    """Of a role: its defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDocument(Document):
+    """The site: its name, the attributes of all nodes, and the platform of each node type."""
+
+    platforms: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """A link as one node writes it."""
+
+    port: str
+    peer: str
+    peer_port: str
+    mark: Mark
+    peer_mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDocument(Document):
+    """A node."""
+
+    type: str
+    platform: str
+    platform_mark: Mark
+    reach: tuple[Way, ...] = ()
+    reach_marks: tuple[Mark, ...] = ()
+    reached: bool = False
+    """It has a `reach`, be it a wrong one."""
+    links: tuple[LinkEnd, ...] = ()
+    networks: tuple[str, ...] = ()
+    serial: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDocument(Document):
+    """A role. An empty ``types`` means every type of node."""
+
+    types: tuple[str, ...]
+    schema: Map
+    """Property name → JSON Schema."""
+    resources: tuple[Entry, ...]
+    directory: str
+    """Where its templates are."""
+    description: str
+    library: bool
+    complete: bool = True
+    """Every entry of it could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One entry of a role's list under ``deploy``."""
+
+    text: str
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A role and where it goes."""
+
+    role: str
+    mark: Mark
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDocument(Document):
+    """A proposal."""
+
+    deploy: tuple[Deployment, ...]
+
+
+@dataclass(slots=True)
+class Documents:
+    """All documents of a site by kind and name."""
+
+    sites: dict[str, SiteDocument] = field(default_factory=dict)
+    nodes: dict[str, NodeDocument] = field(default_factory=dict)
+    roles: dict[str, RoleDocument] = field(default_factory=dict)
+    proposals: dict[str, ProposalDocument] = field(default_factory=dict)
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """The documents of one kind."""
+        found: dict[str, Any] = getattr(self, f"{kind}s")
+        return found

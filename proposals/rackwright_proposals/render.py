@@ -1,0 +1,271 @@
+"""One node's resources, rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, NoReturn
+
+from rackwright.model.address import Address
+from rackwright.model.bundle import Deferred, Origin
+from rackwright.model.resource import Resource, digest, to_data
+from rackwright_proposals.documents import RoleDocument
+from rackwright_proposals.entries import Each, Entry, Nouns, name_of
+from rackwright_proposals.expressions import MAX_ITEMS, ExpressionError, NotYet, Scope
+from rackwright_proposals.marks import Mark, Problems, origin_of
+from rackwright_proposals.properties import build
+from rackwright_proposals.scope import NodeScope, NoLink, World
+from rackwright_proposals.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One resource before its needs have been looked up."""
+
+    resource: Resource
+    data: dict[str, Any]
+    digest: str
+    mark: Mark
+    origin: Origin
+    needs: tuple[tuple[str, Mark], ...]
+    notifies: tuple[tuple[str, Mark], ...]
+    destroy: bool
+    implied: tuple[str, ...] = ()
+    """Addresses on the same node that come first where they are declared."""
+
+
+@dataclass(slots=True)
+class RenderedNode:
+    """All of one node."""
+
+    resources: dict[str, Rendered] = field(default_factory=dict)
+    purge: set[str] = field(default_factory=set)
+    deferred: list[Deferred] = field(default_factory=list)
+    read_facts_of: frozenset[str] = frozenset()
+    broken: bool = False
+    """Something could not be rendered, so what is missing says nothing."""
+
+
+class _Skip(Exception):
+    """This resource cannot be rendered; the problem has been noted."""
+
+
+def render_node(
+    world: World,
+    name: str,
+    roles: Iterable[tuple[RoleDocument, str]],
+    nouns: Nouns,
+    commit: str,
+    problems: Problems,
+) -> RenderedNode:
+    """The resources of ``name``: ``roles`` come in a fixed order, each with a proposal that
+    deploys it."""
+    done = RenderedNode()
+    scope = NodeScope(world, name)
+    for role, proposal in roles:
+        done.broken = done.broken or not role.complete
+        _Renderer(name, role, proposal, nouns, commit, problems, done).render(
+            scope.for_role(role.directory)
+        )
+    done.read_facts_of = frozenset(scope.read_facts_of)
+    return done
+
+
+@dataclass(slots=True)
+class _Renderer:
+    name: str
+    role: RoleDocument
+    proposal: str
+    nouns: Nouns
+    commit: str
+    problems: Problems
+    done: RenderedNode
+
+    def render(self, scope: Scope) -> None:
+        for entry in self.role.resources:
+            try:
+                for one in self._scopes(entry, scope):
+                    self._render_one(entry, one)
+            except NotYet as missing:
+                self._defer(entry, f"{entry.kind}/?", missing)
+            except _Skip:
+                self.done.broken = True
+
+    def _scopes(self, entry: Entry, scope: Scope) -> Iterator[Scope]:
+        if entry.each is None:
+            yield scope
+            return
+        for values in self._items(entry.each, scope):
+            yield {**scope, **values}
+
+    def _items(self, each: Each, scope: Scope) -> list[Mapping[str, Any]]:
+        found = self._run(each.items, scope)
+        if isinstance(found, dict):
+            if len(each.targets) == 2:
+                found = list(found.items())
+        elif not isinstance(found, list):
+            self._note(f"each cannot go through {_brief(found)}", each.items.mark)
+        items = list(islice(found, MAX_ITEMS + 1))
+        if len(items) > MAX_ITEMS:
+            self._note(f"each has more than {MAX_ITEMS} items", each.items.mark)
+        if len(each.targets) == 1:
+            return [{each.targets[0]: item} for item in items]
+        for item in items:
+            if not isinstance(item, (list, tuple)) or len(item) != len(each.targets):
+                self._note(
+                    f"each wants {len(each.targets)} values at a time, not {_brief(item)}",
+                    each.items.mark,
+                    "go through a map with .items()",
+                )
+        return [dict(zip(each.targets, item, strict=True)) for item in items]
+
+    def _render_one(self, entry: Entry, scope: Scope) -> None:
+        address = f"{entry.kind}/?"
+        try:
+            if entry.when is not None and not self._run(entry.when, scope):
+                return
+            if entry.purge:
+                self.done.purge.add(entry.kind)
+                return
+            name = self._name(entry, scope)
+            address = f"{entry.kind}/{name}"
+            self._declare(self._rendered(entry, name, scope))
+        except NotYet as missing:
+            self._defer(entry, address, missing)
+        except _Skip:
+            self.done.broken = True
+
+    def _name(self, entry: Entry, scope: Scope) -> str:
+        value = self._run(entry.name, scope)
+        try:
+            return name_of(entry.kind, value)
+        except ValueError as error:
+            self._note(str(error), entry.name.mark)
+
+    def _rendered(self, entry: Entry, name: str, scope: Scope) -> Rendered:
+        given: dict[str, Any] = {}
+        missing: NotYet | None = None
+        failed = False
+        for key, value in entry.properties.items():
+            try:
+                given[key] = self._run(value, scope)
+            except NotYet as error:
+                missing = missing or error
+            except _Skip:
+                failed = True
+        needs = self._addresses(entry.needs, scope)
+        notifies = self._addresses(entry.notifies, scope)
+        destroy = entry.destroy is not None and self._run(entry.destroy, scope)
+        if failed:
+            raise _Skip
+        if missing:
+            raise missing
+        if not isinstance(destroy, bool):
+            self._note(f"destroy must be true or false, not {_brief(destroy)}", entry.mark)
+        made = build(self.nouns[entry.kind], name, given)
+        if isinstance(made, list):
+            for wrong in made:
+                mark = entry.properties[wrong.field].mark if wrong.field else entry.mark
+                self.problems.add(wrong.message, mark, wrong.hint, self.name)
+            raise _Skip
+        data = to_data(made)
+        return Rendered(
+            resource=made,
+            data=data,
+            digest=self._digest(entry, data),
+            mark=entry.mark,
+            origin=self._origin(entry.mark),
+            needs=needs,
+            notifies=notifies,
+            destroy=destroy,
+            implied=self._implied(entry, made),
+        )
+
+    def _digest(self, entry: Entry, data: dict[str, Any]) -> str:
+        try:
+            return digest(entry.kind, data)
+        except (ValueError, TypeError, OverflowError) as error:
+            self._note(
+                f"{entry.kind}/{data['name']} cannot be written as JSON: {error}", entry.mark
+            )
+
+    def _implied(self, entry: Entry, made: Resource) -> tuple[str, ...]:
+        try:
+            return tuple(str(address) for address in made.implied_needs())
+        except ValueError as error:
+            self._note(f"{entry.kind}/{made.name}: {error}", entry.mark)
+
+    def _addresses(self, values: tuple[Value, ...], scope: Scope) -> tuple[tuple[str, Mark], ...]:
+        found = []
+        for value in values:
+            text = self._run(value, scope)
+            if text is None:
+                continue
+            try:
+                if not isinstance(text, str):
+                    raise ValueError(f"an address is a text, not {_brief(text)}")
+                address = Address.parse(text)
+            except ValueError as error:
+                self._note(str(error), value.mark)
+            found.append((str(address.local if address.node == self.name else address), value.mark))
+        return tuple(dict(found).items())
+
+    def _declare(self, new: Rendered) -> None:
+        key = f"{type(new.resource).kind}/{new.data['name']}"
+        old = self.done.resources.get(key)
+        if old is None:
+            self.done.resources[key] = new
+        elif old.digest != new.digest:
+            first, second = sorted((old.mark, new.mark))
+            if first == second:
+                message = f"{key} is declared twice by one entry, with different properties"
+            else:
+                message = f"{key} is declared twice with different properties, first at {first}"
+            self.problems.add(message, second, "give it in one place", self.name)
+        else:
+            self.done.resources[key] = _joined(old, new)
+
+    def _defer(self, entry: Entry, address: str, missing: NotYet) -> None:
+        self.done.deferred.append(
+            Deferred(
+                address=address,
+                fact=f"{missing.node}:{missing.path}",
+                origin=self._origin(entry.mark),
+            )
+        )
+
+    def _run(self, value: Value, scope: Scope) -> Any:
+        try:
+            return value.run(scope)
+        except NoLink:
+            raise _Skip from None
+        except ExpressionError as error:
+            if error.mark:
+                self.problems.add(str(error), error.mark, error.hint, self.name)
+            else:
+                self.problems.add(str(error), value.mark, error.hint, self.name)
+            raise _Skip from None
+
+    def _note(self, message: str, mark: Mark, hint: str = "") -> NoReturn:
+        self.problems.add(message, mark, hint, self.name)
+        raise _Skip
+
+    def _origin(self, mark: Mark) -> Origin:
+        commit = "" if self.role.library else self.commit
+        return origin_of(mark, commit, role=self.role.name, proposal=self.proposal)
+
+
+def _joined(old: Rendered, new: Rendered) -> Rendered:
+    """One resource of two entries that say the same: what either needs, it needs."""
+    return replace(
+        old,
+        needs=tuple({**dict(new.needs), **dict(old.needs)}.items()),
+        notifies=tuple({**dict(new.notifies), **dict(old.notifies)}.items()),
+        destroy=old.destroy or new.destroy,
+    )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

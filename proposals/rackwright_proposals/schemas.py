@@ -1,0 +1,130 @@
+"""Attributes against the JSON Schemas (2020-12) of the roles that read them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from rackwright_proposals.marks import Map, Mark, Problems, mark_within
+from rackwright_proposals.merge import Branch, Leaf, value_of
+from rackwright_proposals.names import suggest
+from rackwright_proposals.shape import typename
+
+_SHOWN = 200
+
+
+@cache
+def _of_schemas() -> Draft202012Validator:
+    return Draft202012Validator(Draft202012Validator.META_SCHEMA)
+
+
+def check_schemas(role: str, schema: Map, problems: Problems) -> None:
+    """Every attribute's schema must be one."""
+    for name, written in schema.items():
+        mark = schema.at(name)
+        if not isinstance(written, (Map, bool)):
+            problems.add(
+                f"the schema of attribute {name!r} of role {role!r} must be a map, "
+                f"not {typename(written)}",
+                mark,
+                "e.g. {type: string}",
+            )
+            continue
+        for error in _of_schemas().iter_errors(plain_schema(written)):
+            problems.add(
+                f"the schema of attribute {name!r} of role {role!r} is wrong: {_short(error)}",
+                mark_within(written, mark, error.absolute_path),
+            )
+
+
+def plain_schema(written: Any) -> Any:
+    """A schema as plain data; ``{secret: …}`` in it is a property's name like any other."""
+    if isinstance(written, dict):
+        return {key: plain_schema(item) for key, item in written.items()}
+    if isinstance(written, list):
+        return [plain_schema(item) for item in written]
+    return written
+
+
+class AttributeChecker:
+    """Checks merged attributes; what many nodes share is checked once."""
+
+    def __init__(self) -> None:
+        self._validators: dict[tuple[str, str], Draft202012Validator] = {}
+        self._seen: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+
+    def check(self, role: str, schema: Map, merged: Branch, problems: Problems) -> bool:
+        """Whether ``merged`` is right for ``role``; what is not goes to ``problems``."""
+        right = True
+        for name, written in schema.items():
+            kid = merged.kids.get(name)
+            if kid is None or not isinstance(written, (Map, bool)):
+                continue
+            value = value_of(kid)
+            key = (role, name, id(value))
+            if key not in self._seen:
+                # The value is kept too: an id is only good while its object lives.
+                self._seen[key] = (value, self._check(role, name, written, kid, problems))
+            right = right and self._seen[key][1]
+        return right
+
+    def _check(
+        self, role: str, name: str, written: Any, kid: Branch | Leaf, problems: Problems
+    ) -> bool:
+        validator = self._validators.get((role, name))
+        if validator is None:
+            validator = Draft202012Validator(plain_schema(written), registry=Registry())
+            self._validators[role, name] = validator
+        right = True
+        try:
+            for error in validator.iter_errors(value_of(kid)):
+                right = False
+                path = [name, *map(str, error.absolute_path)]
+                message = f"attribute {'.'.join(path)} of role {role!r}: {_short(error)}"
+                problems.add(message, _mark_of(kid, error), _hint(error))
+        except (Unresolvable, SchemaError, RecursionError) as error:
+            problems.add(f"the schema of attribute {name!r} of role {role!r}: {error}", kid.mark)
+            right = False
+        return right
+
+
+def _mark_of(kid: Branch | Leaf, error: ValidationError) -> Mark:
+    path = list(error.absolute_path)
+    extra = _unexpected(error)
+    if extra:
+        path.append(extra[0])
+    while isinstance(kid, Branch) and path and str(path[0]) in kid.kids:
+        kid = kid.kids[str(path.pop(0))]
+    return mark_within(kid.written, kid.mark, path) if isinstance(kid, Leaf) else kid.mark
+
+
+def _unexpected(error: ValidationError) -> list[str]:
+    if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
+        return []
+    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    return [key for key in error.instance if key not in known]
+
+
+def _hint(error: ValidationError) -> str:
+    extra = _unexpected(error)
+    if extra and isinstance(error.schema, dict):
+        return suggest(extra[0], list(error.schema.get("properties", {})), "it has")
+    if error.validator == "type" and error.validator_value == "string":
+        return "write it in quotes" if isinstance(error.instance, (int, float)) else ""
+    if error.validator == "enum" and isinstance(error.instance, str):
+        return suggest(
+            error.instance,
+            [str(item) for item in cast("list[Any]", error.validator_value)],
+            "one of",
+        )
+    return ""
+
+
+def _short(error: ValidationError) -> str:
+    text = " ".join(error.message.split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

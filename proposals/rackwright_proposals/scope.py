@@ -1,0 +1,153 @@
+"""What the expressions of one node see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from rackwright.model.facts import Facts
+from rackwright.model.site import Link, Node
+from rackwright_proposals import expressions
+from rackwright_proposals.expressions import ExpressionError, FactsMap, Scope
+from rackwright_proposals.merge import Branch
+from rackwright_proposals.names import natural, suggest
+from rackwright_proposals.tree import TEMPLATE_SUFFIX
+from rackwright_proposals.values import secret_marker
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """``node``: what it is."""
+
+    name: str
+    type: str
+    platform: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The node and port at the other end of a link."""
+
+    node: str
+    port: str
+    type: str
+    platform: str
+    labels: Mapping[str, str]
+    attributes: Mapping[str, Any]
+    _facts: Callable[[str], FactsMap]
+
+    @property
+    def facts(self) -> FactsMap:
+        """What discovery found on that node."""
+        return self._facts(self.node)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every node's scope is made of."""
+
+    nodes: Mapping[str, Node]
+    labels: Mapping[str, Mapping[str, str]]
+    attributes: Mapping[str, Branch]
+    facts: Mapping[str, Facts]
+    files: Mapping[str, bytes]
+    """Templates of the site and of the library, by path."""
+    cabled: bool = True
+    """All links are right, so a missing one is a role's mistake."""
+
+
+class NodeScope:
+    """The scope of one node; notes whose facts were asked for."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.read_facts_of: set[str] = set()
+        self._facts: dict[str, FactsMap] = {}
+        node = world.nodes[name]
+        self._links: dict[str, Link] = {link.port: link for link in node.links}
+        self.names: Scope = expressions.new_scope(
+            {
+                **world.attributes[name].data,
+                "node": NodeView(node.name, node.type, node.platform, world.labels[name]),
+                "facts": self._facts_of(name),
+                "links": {port: self._view(link) for port, link in self._links.items()},
+                "peer": self._peer,
+                "secret": secret_marker,
+            }
+        )
+
+    def for_role(self, directory: str) -> Scope:
+        """The scope of a role whose templates are in ``directory``."""
+        files = self.world.files
+
+        @pass_context
+        def template(context: Context, name: str, **values: Any) -> str:
+            return _render_file(files, directory, name, {**context.get_all(), **values})
+
+        return {**self.names, "template": template}
+
+    def _peer(self, port: str) -> Peer:
+        link = self._links.get(str(port))
+        if link is None:
+            if not self.world.cabled:
+                raise NoLink(str(port))
+            hint = suggest(str(port), list(self._links), "linked ports are")
+            raise ExpressionError(
+                f"port {port!r} of {self.name} has no link", hint or f"{self.name} has no links"
+            )
+        return self._view(link)
+
+    def _view(self, link: Link) -> Peer:
+        node = self.world.nodes[link.peer]
+        return Peer(
+            node=link.peer,
+            port=link.peer_port,
+            type=node.type,
+            platform=node.platform,
+            labels=self.world.labels[link.peer],
+            attributes=self.world.attributes[link.peer].data,
+            _facts=self._facts_of,
+        )
+
+    def _facts_of(self, name: str) -> FactsMap:
+        self.read_facts_of.add(name)
+        if name not in self._facts:
+            known = self.world.facts.get(name)
+            self._facts[name] = FactsMap(name, known.values if known else {})
+        return self._facts[name]
+
+
+class NoLink(ExpressionError):
+    """A link is missing where other links are wrong: not worth a second problem."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(f"port {port!r} has no link")
+
+
+def _render_file(files: Mapping[str, bytes], directory: str, name: str, scope: Scope) -> str:
+    path = f"{directory}/{name}" if directory not in ("", ".") else name
+    found = path in files and ".." not in name.split("/") and not name.startswith("/")
+    if not found or not name.endswith(TEMPLATE_SUFFIX):
+        prefix = path[: len(path) - len(name)]
+        known = [
+            other.removeprefix(prefix)
+            for other in files
+            if other.startswith(prefix) and other.endswith(TEMPLATE_SUFFIX)
+        ]
+        hint = suggest(name, sorted(known, key=natural), "beside the role are")
+        raise ExpressionError(
+            f"there is no template {name!r} beside the role",
+            hint or f"put it at {prefix}NAME{TEMPLATE_SUFFIX}",
+        )
+    try:
+        text = files[path].decode()
+    except UnicodeDecodeError as error:
+        raise ExpressionError(f"the template {path} is not UTF-8: {error.reason}") from None
+    rendered: str = expressions.compile_text(text, path)(scope, nested=True)
+    return rendered

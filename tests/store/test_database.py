@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from rackwright.model.errors import Permanent, Problem
+from rackwright_store.database import MIGRATIONS, REPORTS_KEPT, Database, Revision
+from rackwright_store.runs import RunSummary
+
+
+def summary(
+    identity: str, finished: float, *, why_run: bool = False, node: str = "n"
+) -> RunSummary:
+    return RunSummary(id=identity, node=node, started=finished, finished=finished, why_run=why_run)
+
+
+def put(database: Database, what: RunSummary, **made: str) -> bool:
+    return database.put_report(what, b"{}", set_verified=made, clear_verified=())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "store.db")
+
+
+def test_settings_of_a_connection(database: Database) -> None:
+    with database._engine.connect() as connection:
+        said = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert said == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 10000,
+    }
+
+
+def test_a_report_is_kept_once(database: Database) -> None:
+    assert put(database, summary("r1", 10), a="one")
+    assert not put(database, summary("r1", 10), a="two")
+    assert database.all_verified() == {"n": {"a": "one"}}
+    assert put(database, summary("r1", 10, node="other"))
+    assert len(database.runs("", 10)) == 2
+
+
+def test_the_newest_reports_stay(database: Database) -> None:
+    for number in range(REPORTS_KEPT + 7):
+        put(database, summary(f"r{number}", float(number)))
+        put(database, summary(f"w{number}", float(number), why_run=True))
+    kept = database.runs("n", 1000)
+    assert len(kept) == 2 * REPORTS_KEPT
+    assert {run.id for run in kept if not run.why_run} == {
+        f"r{number}" for number in range(7, REPORTS_KEPT + 7)
+    }
+    assert database.last_runs()["n"].id == f"r{REPORTS_KEPT + 6}"
+    assert database.report("n", "r0") is None
+
+
+def test_verified_is_set_and_cleared_with_the_report(database: Database) -> None:
+    put(database, summary("r1", 1), **{"vlan/1": "a", "vlan/2": "b"})
+    database.put_report(
+        summary("r2", 2), b"{}", set_verified={"vlan/1": "c"}, clear_verified=["vlan/2", "vlan/9"]
+    )
+    assert database.all_verified() == {"n": {"vlan/1": "c"}}
+
+
+def test_a_token_is_good_once_for_each_of_its_nodes_until_it_expires(database: Database) -> None:
+    database.add_tokens("t", ["a", "b"], expires=100, now=0)
+    assert not database.enrol("wrong", "a", "h0", 1)
+    assert not database.enrol("t", "c", "h0", 1)
+    assert database.enrol("t", "a", "h1", 1)
+    assert not database.enrol("t", "a", "h2", 1)
+    assert not database.enrol("t", "b", "h3", 101)
+    assert database.enrol("t", "b", "h3", 100)
+    assert database.all_credentials() == {"a": "h1", "b": "h3"}
+
+
+def test_revisions_are_noted_once_and_the_last_good_is_found(database: Database) -> None:
+    bad = Revision(commit="b", accepted=False, problems=(Problem("no", file="x", line=1),), at=2)
+    database.add_revision(Revision(commit="a", accepted=True, at=1))
+    database.add_revision(bad)
+    database.add_revision(bad)
+    for number in range(300):
+        database.add_revision(Revision(commit=f"c{number}", accepted=False, at=3))
+    found = database.last_accepted()
+    assert found is not None
+    assert found.commit == "a"
+    assert [entry.commit for entry in database.revisions(2)] == ["c299", "c298"]
+
+
+def test_what_was_written_is_there_when_opened_again(tmp_path: Path) -> None:
+    first = Database(tmp_path / "store.db")
+    first.put_facts("n", b'{"values":{}}', 1)
+    first.put_ledger("n", b"{}", 1)
+    first.put_ledger("n", b'{"entries":{}}', 2)
+    first.close()
+    again = Database(tmp_path / "store.db")
+    assert again.all_facts() == {"n": b'{"values":{}}'}
+    assert again.all_ledgers() == {"n": b'{"entries":{}}'}
+
+
+def test_migrations_run_once_each_and_in_order(tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    def step(number: int) -> None:
+        ran.append(number)
+
+    def second(connection: sa.Connection) -> None:
+        step(2)
+        connection.exec_driver_sql("ALTER TABLE facts ADD COLUMN extra TEXT")
+
+    path = tmp_path / "store.db"
+    Database(path).put_facts("n", b"{}", 1)
+    Database(path, migrations=(*MIGRATIONS, second))
+    Database(path, migrations=(*MIGRATIONS, second, lambda connection: step(3)))
+    assert ran == [2, 3]
+    with pytest.raises(Permanent, match="newer Rackwright"):
+        Database(path)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Database(path).close()
+
+    def broken(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE half (a TEXT)")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        Database(path, migrations=(*MIGRATIONS, broken))
+    with sqlite3.connect(path) as plain:
+        names = {row[0] for row in plain.execute("SELECT name FROM sqlite_master")}
+    assert "half" not in names
+    Database(path).close()
+
+
+def test_what_is_no_database_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"this is a text, and a long enough one to be read as a header")
+    with pytest.raises(Permanent, match="cannot be used"):
+        Database(path)
