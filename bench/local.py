@@ -27,9 +27,9 @@ def text(number: int) -> str:
 def ours(base: Path, users: list[str]) -> list[str]:
     """A site that declares it, and the command that converges it."""
     site, target = base / "site", base / "ours"
-    (site / "templates").mkdir(parents=True)
+    site.mkdir(parents=True)
     target.mkdir()
-    (site / "templates" / "file.j2").write_text(
+    (site / "file.j2").write_text(
         "{% for line in range(20) %}setting_{{ line }} = value {{ number }} on {{ node.name }}\n{% endfor %}"
     )
     accounts = (

@@ -8,11 +8,10 @@ importing any device library.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
@@ -20,6 +19,9 @@ from rackwright.model.errors import Permanent, RackwrightError
 from rackwright.model.facts import Facts
 from rackwright.model.resource import Resource
 from rackwright.model.site import Way
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 S_contra = TypeVar("S_contra", bound="Session", contravariant=True)
 
@@ -108,32 +110,39 @@ AnyProvider = Provider[Any]
 
 
 class Registry:
-    """Providers by platform and nouns by type, imported when first asked for."""
+    """Providers by platform and nouns by type, looked up and imported when first asked for.
 
-    def __init__(self, providers: Collection[EntryPoint], nouns: Collection[EntryPoint]) -> None:
-        self._providers = {point.name: point for point in providers}
-        self._nouns = {point.name: point for point in nouns}
+    Those of this distribution are found without looking through all that is installed, which takes
+    longer than most runs.
+    """
+
+    def __init__(self) -> None:
         self._catalogue: dict[str, type[Resource]] | None = None
 
     @classmethod
     def installed(cls) -> Registry:
         """Everything that installed packages offer."""
-        return cls(
-            entry_points(group="rackwright.providers"), entry_points(group="rackwright.nouns")
-        )
+        return cls()
 
     @property
     def platforms(self) -> tuple[str, ...]:
         """Names of all platforms, sorted."""
-        return tuple(sorted(self._providers))
+        return tuple(sorted(point.name for point in _all("rackwright.providers")))
 
     def provider(self, platform: str) -> AnyProvider:
         """The provider of ``platform``. Raises Permanent when there is none."""
-        try:
-            point = self._providers[platform]
-        except KeyError:
+        point = next(
+            (
+                point
+                for found in (_ours, _all)
+                for point in found("rackwright.providers")
+                if point.name == platform
+            ),
+            None,
+        )
+        if point is None:
             known = ", ".join(self.platforms)
-            raise Permanent(f"no provider for platform {platform!r}; there are: {known}") from None
+            raise Permanent(f"no provider for platform {platform!r}; there are: {known}")
         try:
             made: AnyProvider = point.load()()
         except ImportError as error:
@@ -144,11 +153,26 @@ class Registry:
         """Every resource type by the name that users write."""
         if self._catalogue is None:
             found: dict[str, type[Resource]] = {}
-            for point in self._nouns.values():
+            for point in _all("rackwright.nouns"):
                 for noun in point.load():
                     found[noun.kind] = noun
             self._catalogue = found
         return self._catalogue
+
+
+def _ours(group: str) -> Iterable[EntryPoint]:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        return distribution("rackwright").entry_points.select(group=group)
+    except PackageNotFoundError:
+        return ()
+
+
+def _all(group: str) -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
 
 
 __all__ = [

@@ -31,13 +31,11 @@ class Assembler:
         self._commit = commit
         self._flat: dict[tuple[str, int], dict[str, Value]] = {}
 
-    def bundle(
-        self, name: str, nodes: Mapping[str, RenderedNode], sound: bool, problems: Problems
-    ) -> Bundle:
-        """The bundle of ``name``; wrong needs go to ``problems``. With ``sound`` false (links or
-        deployments are wrong) what a need lacks may be for that reason, and is not told."""
+    def bundle(self, name: str, nodes: Mapping[str, RenderedNode], problems: Problems) -> Bundle:
+        """The bundle of ``name``; wrong needs go to ``problems``."""
         node = nodes[name]
-        told = problems if sound else Problems()
+        # Where links or deployments are wrong, a need may lack something for that reason alone.
+        told = problems if self._resolved.sound else Problems()
         return Bundle(
             node=self._resolved.nodes[name],
             revision=self._commit,

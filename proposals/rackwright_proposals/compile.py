@@ -44,8 +44,6 @@ class _Checked:
     resolved: Resolved
     nouns: Nouns
     files: Mapping[str, bytes]
-    sound: bool
-    """Links and deployments are right, so rendering may complain of what they lack."""
     problems: Problems
     world: World
 
@@ -101,7 +99,6 @@ def compile_site(
             problems=problems.listed(),
             warnings=warnings.listed(),
         )
-    before = len(problems)
     names = {*documents.roles, *library}
     resolved = resolve_site(site, documents, names, source.commit, platforms, problems, warnings)
     files = {**read_library().files, **source.files}
@@ -110,9 +107,8 @@ def compile_site(
         resolved=resolved,
         nouns=nouns,
         files=templates,
-        sound=len(problems) == before,
         problems=problems,
-        world=_world(resolved, templates, facts or {}, cabled=len(problems) == before),
+        world=_world(resolved, templates, facts or {}),
     )
     compiled = Compiled(
         site=site.name,
@@ -164,7 +160,7 @@ def _render(compiled: Compiled, checked: _Checked, stale: set[str]) -> Compiled:
     for name, node in ordered.items():
         concerned = name in stale or needed_nodes(node) & stale or name not in bundles
         if concerned or compiled.problems:
-            bundles[name] = assembler.bundle(name, ordered, checked.sound, problems)
+            bundles[name] = assembler.bundle(name, ordered, problems)
     needs.check_cycles(ordered, problems)
     return replace(
         compiled,
@@ -187,16 +183,14 @@ def _render_node(name: str, checked: _Checked, commit: str, problems: Problems) 
     return done
 
 
-def _world(
-    resolved: Resolved, files: Mapping[str, bytes], facts: Mapping[str, Facts], cabled: bool
-) -> World:
+def _world(resolved: Resolved, files: Mapping[str, bytes], facts: Mapping[str, Facts]) -> World:
     return World(
         nodes=resolved.nodes,
         labels={name: resolved.documents.nodes[name].labels for name in resolved.nodes},
         attributes=resolved.attributes,
         facts=facts,
         files=files,
-        cabled=cabled,
+        cabled=resolved.sound,
     )
 
 

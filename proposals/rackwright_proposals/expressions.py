@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import islice
+from math import isfinite
 from types import TracebackType
 from typing import Any
 
@@ -29,10 +30,14 @@ MAX_ITEMS = 20_000
 class ExpressionError(Exception):
     """An expression or template is wrong. ``mark`` is set when it is a line of a template file."""
 
-    def __init__(self, message: str, hint: str = "", mark: Mark | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str = "", mark: Mark | None = None, undefined: str = ""
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.mark = mark
+        self.undefined = undefined
+        """The name that nothing in scope has, if that is what is wrong."""
 
 
 class NotYet(Exception):
@@ -180,8 +185,8 @@ def compile_text(text: str, file: str = "") -> Callable[..., Any]:
     except jinja2.TemplateSyntaxError as error:
         mark = Mark(file, error.lineno) if file else None
         raise ExpressionError(f"template: {error.message}", mark=mark) from None
-    except (RecursionError, ValueError, OverflowError) as error:
-        raise ExpressionError(f"template: {error}") from None
+    except Exception as error:  # noqa: BLE001 - Jinja hands what it makes to Python's own compiler
+        raise ExpressionError(f"template: {error or type(error).__name__}") from None
     return partial(_run_text, template)
 
 
@@ -259,7 +264,9 @@ def _listed(value: Any) -> Any:
 
 def _checked(value: Any) -> Any:
     """``value`` as plain data; undefined inside it is an error too."""
-    if isinstance(value, (int, float, bool)) or value is None or type(value) is str:
+    if isinstance(value, float) and not isfinite(value):
+        raise ExpressionError(f"this gives {value}, which no resource can hold")
+    if isinstance(value, (int, float)) or value is None or type(value) is str:
         return value
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
@@ -303,7 +310,8 @@ def _explained(error: Exception, scope: Scope) -> ExpressionError:
 def _explain_undefined(error: _UndefinedName, scope: Scope, mark: Mark | None) -> ExpressionError:
     if error.obj is missing and error.name is not None:
         known = [name for name in scope if name not in _ENVIRONMENT.globals and name != TICK]
-        return ExpressionError(f"{error.name!r} is undefined", suggest(error.name, known), mark)
+        hint = suggest(error.name, known)
+        return ExpressionError(f"{error.name!r} is undefined", hint, mark, error.name)
     if isinstance(error.obj, dict):
         known = [str(key) for key in error.obj]
         what = "this map" if known else "this empty map"

@@ -163,7 +163,7 @@ class _Reader:
             return
         plain = event.implicit[0] and event.style in (None, "")
         try:
-            if event.tag is not None and not event.implicit[0] and not event.implicit[1]:
+            if event.tag is not None and (event.tag == "!" or not any(event.implicit)):
                 data = scalars.tagged(event.tag, event.value)
             else:
                 data = scalars.resolve(event.value) if plain else event.value

@@ -16,6 +16,7 @@ from rackwright_proposals.names import nearest
 _WHOLE = re.compile(r"-?\d{1,18}")
 _ALIASES = ("title", "label")
 _SHOWN = 80
+QUOTE = "write it in quotes"
 _LOCKED = frozenset(("!", "!!", "*"))
 """Of shadow(5): no password at all, so nothing to hide."""
 
@@ -75,7 +76,7 @@ def wrong_value(what: str, value: Any, error: str, kind: Any) -> tuple[str, str]
         return f"{what} cannot be {shown}: it is one of {listed}", hint
     hint = ""
     if "Expected `str" in error and isinstance(value, (int, float)) and not isinstance(value, bool):
-        hint = "write it in quotes"
+        hint = QUOTE
     reason = error[:1].lower() + error[1:]
     return f"{what} cannot be {shown}: {reason}", hint
 

@@ -14,7 +14,7 @@ from rackwright_proposals.documents import RoleDocument
 from rackwright_proposals.entries import Each, Entry, Nouns, name_of
 from rackwright_proposals.expressions import MAX_ITEMS, ExpressionError, NotYet, Scope
 from rackwright_proposals.marks import Mark, Problems, origin_of
-from rackwright_proposals.properties import build
+from rackwright_proposals.properties import QUOTE, build
 from rackwright_proposals.scope import NodeScope, NoLink, World
 from rackwright_proposals.values import Value
 
@@ -166,8 +166,13 @@ class _Renderer:
         made = build(self.nouns[entry.kind], name, given)
         if isinstance(made, list):
             for wrong in made:
-                mark = entry.properties[wrong.field].mark if wrong.field else entry.mark
-                self.problems.add(wrong.message, mark, wrong.hint, self.name)
+                given_by = entry.properties.get(wrong.field)
+                hint = wrong.hint
+                if hint == QUOTE and given_by is not None and not given_by.constant:
+                    hint = "add | string to the expression"
+                self.problems.add(
+                    wrong.message, given_by.mark if given_by else entry.mark, hint, self.name
+                )
             raise _Skip
         data = to_data(made)
         return Rendered(
@@ -241,10 +246,10 @@ class _Renderer:
         except NoLink:
             raise _Skip from None
         except ExpressionError as error:
-            if error.mark:
-                self.problems.add(str(error), error.mark, error.hint, self.name)
-            else:
-                self.problems.add(str(error), value.mark, error.hint, self.name)
+            hint = error.hint
+            if error.undefined in self.role.schema:
+                hint = "nothing sets this attribute: give it a default in the role"
+            self.problems.add(str(error), error.mark or value.mark, hint, self.name)
             raise _Skip from None
 
     def _note(self, message: str, mark: Mark, hint: str = "") -> NoReturn:

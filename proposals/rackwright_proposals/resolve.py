@@ -42,6 +42,8 @@ class Resolved:
     """(node, role) → the first proposal that puts the role there."""
     attributes: Mapping[str, Branch]
     """Node → merged attributes."""
+    sound: bool
+    """All links and deployments are right, so what is missing is missing for no such reason."""
     wrong: frozenset[tuple[str, str]]
     """(node, role) whose attributes do not fit the role's schema."""
 
@@ -65,7 +67,9 @@ def resolve_site(
 ) -> Resolved:
     """Everything about a site that needs no rendering. ``roles`` are all role names there are."""
     nodes = {name: documents.nodes[name] for name in sorted(documents.nodes, key=natural)}
+    before = len(problems)
     cabling = connect(nodes, commit, problems)
+    cabled = len(problems) == before
     made = {
         name: Node(
             name=name,
@@ -77,7 +81,9 @@ def resolve_site(
         for name, node in nodes.items()
     }
     _check_places(nodes, problems, warnings)
+    before = len(problems)
     deploys = _deploy(site, documents, nodes, roles, problems)
+    sound = cabled and len(problems) == before
     for name, node in nodes.items():
         if deploys.roles[name] and not made[name].platform and not node.reached:
             warnings.add(
@@ -96,6 +102,7 @@ def resolve_site(
         proposals_on={name: tuple(sorted(found)) for name, found in deploys.proposals.items()},
         deployed_by=deploys.first,
         attributes=attributes,
+        sound=sound,
         wrong=wrong,
     )
 

@@ -80,10 +80,10 @@ def why(compiled: Compiled, node: str, path: str) -> WhyValue | WhyResource:
     if found is None:
         resources = [str(declared.address) for declared in bundle.resources]
         kinds = {declared.type for declared in bundle.resources}
-        if path.partition("/")[0] in kinds:
+        if "/" in path and path.partition("/")[0] in kinds:
             hint = suggest(path, resources)
             raise InputError([Problem(f"{node} has no resource {path!r}", hint)])
-        known = [*_paths(resolved.attributes[node]), *resources]
+        known = resources if "/" in path else list(_paths(resolved.attributes[node]))
         raise InputError([Problem(f"{node} has no {path!r}", suggest(path, known, "it has"))])
     kid, steps = found
     said = tuple(_levels(compiled, resolved, node, steps))

@@ -83,7 +83,7 @@ class Rig(Memory):
 
 class RigRegistry(Registry):
     def __init__(self, rig: Rig) -> None:
-        super().__init__((), ())
+        super().__init__()
         self.rig = rig
 
     def provider(self, platform: str) -> Any:

@@ -22,6 +22,7 @@ class Thing(Resource, frozen=True, kw_only=True):
     """Can be made and removed."""
 
     kind: ClassVar[str] = "thing"
+    listed: ClassVar[bool] = True
     size: int | None = None
     note: str | None = None
     key: Annotated[str, Secret] | None = None

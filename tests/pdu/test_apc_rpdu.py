@@ -55,16 +55,18 @@ def test_converges_and_then_writes_nothing(
         assert unit.counters.writes == writes
 
 
-def test_all_outlets_are_read_in_one_exchange(opener: Opener) -> None:
-    with Unit(RpduOptions(outlets=24)) as unit:
+@pytest.mark.parametrize("outlets", [1, 8, 24])
+def test_all_outlets_are_read_in_one_exchange(outlets: int, opener: Opener) -> None:
+    with Unit(RpduOptions(outlets=outlets)) as unit:
         session = opener(ApcRpdu(), unit.port)
-        before = unit.counters.datagrams
-        found = ApcRpdu().read(session, ALL)
-        assert unit.counters.datagrams - before == 1
-        assert unit.counters.get_bulk == 1
-        assert found[outlet(24)] == Outlet(
-            name="24", state="on", label="Outlet 24", on_delay=0, off_delay=0
+        for reads in (1, 2, 3):
+            found = ApcRpdu().read(session, ALL)
+            assert unit.counters.get_bulk == reads
+            assert len(found) == outlets
+        assert found[outlet(outlets)] == Outlet(
+            name=str(outlets), state="on", label=f"Outlet {outlets}", on_delay=0, off_delay=0
         )
+        assert unit.counters.get == 1  # when the session was opened
         assert ApcRpdu().read(session, Wanted(frozenset(), {})) == {}
 
 

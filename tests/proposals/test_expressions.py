@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rackwright_proposals.expressions import (
     ExpressionError,
@@ -97,6 +101,7 @@ def test_values(text: str, value: object) -> None:
         ("{{ 1 / 0 }}", "division by zero"),
         ("{{ 'a' + 1 }}", "can only concatenate"),
         ("{{ secret }}", "not a value"),
+        ("{{ 1e308 * 10 }}", "no resource can hold"),
         ("{{ names.append(1) }}", "not allowed"),
         ("{{ vlans.clear() }}", "not allowed"),
         ("{{ ''.__class__ }}", "not allowed"),
@@ -160,6 +165,71 @@ def test_a_bare_expression_has_no_braces() -> None:
     assert compile_expression("port > 5")(new_scope(SCOPE)) is True
     with pytest.raises(ExpressionError, match="as it is"):
         compile_expression("{{ port }}")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "{{ ",
+                " }}",
+                "{% ",
+                " %}",
+                "{#",
+                "#}",
+                "for ",
+                " in ",
+                "if ",
+                "end",
+                "endfor",
+                "set ",
+                "macro ",
+                "facts",
+                "vlans",
+                "names",
+                "port",
+                "mode",
+                ".",
+                "[",
+                "]",
+                "(",
+                ")",
+                "x",
+                "1",
+                "'",
+                '"',
+                " ",
+                "=",
+                "==",
+                "~",
+                "+",
+                "**",
+                "*",
+                "%",
+                "|",
+                "default",
+                "nothing",
+                ",",
+                "{",
+                "}",
+                ":",
+                "\n",
+                " is defined",
+                "range",
+            ]
+        ),
+        max_size=14,
+    ).map("".join)
+)
+def test_no_text_crashes(text: str) -> None:
+    with contextlib.suppress(ExpressionError, NotYet):
+        _run(text)
+
+
+@pytest.mark.parametrize("depth", [150, 5000])
+def test_deep_expressions_are_refused(depth: int) -> None:
+    with pytest.raises(ExpressionError):
+        _run("{{ " + "(" * depth + "nothing" + ")" * depth + " }}")
 
 
 def test_scopes_are_not_changed_by_expressions() -> None:

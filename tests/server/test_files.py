@@ -13,6 +13,7 @@ import yaml
 
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource, from_data
+from rackwright_providers.server import files
 from rackwright_providers.server.resources import NOUNS, Directory, File, LineInFile
 from tests.server.converging import converge, look
 
@@ -114,6 +115,17 @@ def test_the_guard_hears_what_a_directory_holds(tmp_path: Path) -> None:
     assert gone.loses(change.before) == "1 entry in /srv"  # type: ignore[arg-type]
     assert converge(root, ours, gone)[1] == "remove /srv and everything in it"
     assert not (root / "srv").exists()
+
+
+def test_nobody_counts_a_million_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "COUNTED", 3)
+    for number in range(9):
+        (tmp_path / str(number)).touch()
+    ours = [File(name=f"/{number}") for number in range(4)]
+    everything = Directory(name="/", ensure="absent")
+    (*_, change) = look(tmp_path, *ours, everything)
+    assert isinstance(change.before, Directory)
+    assert change.before.holds == 3
 
 
 def test_a_directory_that_filled_up_meanwhile_is_not_emptied(tmp_path: Path) -> None:

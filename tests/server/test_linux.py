@@ -141,8 +141,14 @@ def test_one_that_cannot_be_read_hinders_no_other(tmp_path: Path) -> None:
         assert linux.carriers(session, {Interface(name="e").address: Interface(name="e")}) == ()
 
 
-def engine(root: Path, *resources: Resource, why_run: bool = False) -> Report:
-    """One converge by the engine."""
+def engine(
+    root: Path,
+    *resources: Resource,
+    why_run: bool = False,
+    state: Path | None = None,
+    notifies: tuple[str, ...] = (),
+) -> Report:
+    """One converge by the engine. Files notify ``notifies``."""
     bundle = Bundle(
         node=Node(name="web1", type="server", platform="linux"),
         revision="r",
@@ -152,11 +158,12 @@ def engine(root: Path, *resources: Resource, why_run: bool = False) -> Report:
                 data=to_data(one),
                 digest=digest(one.kind, to_data(one)),
                 origin=Origin(file="site.yaml", line=number),
+                notifies=notifies if isinstance(one, File) else (),
             )
             for number, one in enumerate(resources, 1)
         ),
     )
-    state = root.parent / "state"
+    state = state or root.parent / "state"
     state.mkdir(exist_ok=True)
     linux = Linux()
     around = Surroundings(state=state, root=root, writable=not why_run)
@@ -222,3 +229,20 @@ def test_with_the_engine_one_failure_is_one_failure(tmp_path: Path) -> None:
     assert states["service/ssh"][0] == "refused"
     assert states["service/ssh"][1] == f"service changes the running system, which {root} is not"
     assert states["exec/x"][0] == "refused"
+
+
+def test_with_the_engine_a_changed_file_runs_what_it_notifies(tmp_path: Path) -> None:
+    work = Exec(name="rebuild", command=f"echo again >> {tmp_path}/log", unless="true")
+    once = Exec(name="once", command=f"touch {tmp_path}/made", creates=f"{tmp_path}/made")
+
+    def go(content: str) -> list[str]:
+        file = File(name=f"{tmp_path}/conf", content=content)
+        notifies = ("exec/rebuild",)
+        report = engine(Path("/"), file, work, once, state=tmp_path / "s", notifies=notifies)
+        assert report.exit_code == 0, report
+        return [one.address for one in report.outcomes if one.state == "changed"]
+
+    assert go("1") == [f"file/{tmp_path}/conf", "exec/once"]
+    assert go("1") == []
+    assert go("2") == [f"file/{tmp_path}/conf"]
+    assert (tmp_path / "log").read_text() == "again\nagain\n"

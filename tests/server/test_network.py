@@ -15,6 +15,7 @@ from rackwright.model.errors import Permanent, Rejected
 from rackwright.model.report import FieldChange
 from rackwright.model.resource import Resource, declared_fields
 from rackwright_providers.server import netlink, network
+from rackwright_providers.server.gateways import default_routes
 from rackwright_providers.server.netlink import KernelRoute, Link, LinkAddress
 from rackwright_providers.server.network import NetworkHandler
 from rackwright_providers.server.resources import Interface, Route
@@ -189,14 +190,12 @@ def machine(tmp_path: Path) -> Path:
 
 
 def test_default_routes(machine: Path, tmp_path: Path) -> None:
-    assert [tuple(route) for route in network.default_routes(machine, 4)] == [
+    assert [tuple(route) for route in default_routes(machine, 4)] == [
         (100, "bond0.7", "192.0.2.1"),
         (600, "wlan0", "10.10.10.1"),
     ]
-    assert [tuple(route) for route in network.default_routes(machine, 6)] == [
-        (1024, "eth0", "fd00::1")
-    ]
-    assert network.default_routes(tmp_path / "nowhere", 4) == []
+    assert [tuple(route) for route in default_routes(machine, 6)] == [(1024, "eth0", "fd00::1")]
+    assert default_routes(tmp_path / "nowhere", 4) == []
 
 
 def test_carriers_are_the_default_route_in_use_and_all_that_it_rests_on(machine: Path) -> None:

@@ -26,7 +26,7 @@ vim\tamd64\tconfig-files\t2:9.0.1378-2
 half\tamd64\thalf-configured\t1.0-1
 """
 
-# Recorded: rpm -q --queryformat … bash glibc nosuch kernel, on Rocky Linux 9.
+# Written after rpm(8)'s query format; the versions are in the manner of RHEL 9.
 RPM_ANSWER = """\
 bash\tx86_64\t0\t5.1.8\t9.el9
 glibc\tx86_64\t0\t2.34\t100.el9_4.2

@@ -89,6 +89,7 @@ CANONICAL: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("route", {"name": "default", "via": "fe80:0::1"}, {"via": "fe80::1"}),
     ("authorized_key", {"name": "bob:x", "key": f"  {KEY} bob@laptop "}, {"key": KEY}),
     ("authorized_key", {"name": "bob:x", "key": "⟦secret:k⟧"}, {"key": "⟦secret:k⟧"}),
+    ("user", {"name": "bob", "password_hash": "⟦secret:bob⟧"}, {"password_hash": "⟦secret:bob⟧"}),
 ]  # fmt: skip
 
 
@@ -113,7 +114,8 @@ NEEDS: list[tuple[str, dict[str, Any], set[str]]] = [
     ("file", {"name": "/srv/www/a", "owner": "bob", "group": "web"},
      {"directory//srv/www", "directory//srv", "mount//srv", "symlink//srv", "user/bob", "group/web"}),
     ("directory", {"name": "/srv/www"}, {"directory//srv"}),
-    ("user", {"name": "bob", "group": "a", "groups": ["b"]}, {"group/a", "group/b"}),
+    ("user", {"name": "bob", "group": "a", "groups": ["b"], "home": "/srv/bob"},
+     {"group/a", "group/b", "mount//srv"}),
     ("authorized_key", {"name": "bob:x", "key": KEY}, {"user/bob"}),
     ("mount", {"name": "/srv", "device": "/img"}, {"directory//srv", "directory//", "file//img"}),
     ("host_entry", {"name": "10.0.0.1", "hostnames": ["a"]}, {"file//etc/hosts"}),

@@ -17,7 +17,7 @@ import pytest
 from netmiko.exceptions import NetmikoAuthenticationException
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import IosDevice, IosOptions, LldpNeighbour, MacEntry
+from rackwright_sim.ios_device import ArpEntry, IosDevice, IosOptions, LldpNeighbour, MacEntry
 from rackwright_sim.ios_ssh import IosSsh
 
 OPTIONS = IosOptions(
@@ -31,6 +31,10 @@ OPTIONS = IosOptions(
     macs=(
         MacEntry(10, "0011.2233.4455", "GigabitEthernet1/0/1"),
         MacEntry(1, "0011.2233.4466", "GigabitEthernet1/0/2", "STATIC"),
+    ),
+    arp=(
+        ArpEntry("10.0.0.9", "0011.2233.4455", "Vlan10"),
+        ArpEntry("10.0.0.10", "0011.2233.4466", "Vlan10"),
     ),
     lldp=(
         LldpNeighbour(
@@ -171,6 +175,12 @@ def test_templates_read_the_tables(switch: IosSsh) -> None:
             ("1", "0011.2233.4466"),
         ]
         assert macs[0]["destination_port"] == ["Gi1/0/1"]
+
+        assert read("show ip arp 10.0.0.9")[0]["mac_address"] == "0011.2233.4455"
+        assert len(read("show ip arp")) == 2
+        assert [row["location"] for row in read("show users")] == ["127.0.0.1"]
+        (one,) = read("show mac address-table address 0011.2233.4466")
+        assert one["destination_port"] == ["Gi1/0/2"]
 
         assert read("show inventory")[0]["sn"] == "FOC1234ABCD"
         interfaces = {row["interface"]: row for row in read("show interfaces")}

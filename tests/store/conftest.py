@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import requests
 
+from rackwright_store import following
+
 from .conformity import check
 from .rack import Repository
 
@@ -30,3 +32,9 @@ def conforming(monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(requests.Session, "request", checked)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local branches are looked at more often than a person would care for."""
+    monkeypatch.setattr(following, "LOCAL_POLL", 0.25)

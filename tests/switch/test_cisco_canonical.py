@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from rackwright.model.errors import Permanent
 from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.switch import interfaces
@@ -55,7 +56,9 @@ def test_an_unknown_kind_is_the_devices_own_business() -> None:
     assert interfaces.canonical("StackSub-St1/1") == "StackSub-St1/1"
 
 
-@pytest.mark.parametrize("name", ["", "Gi", "1/0/1", "T1/0/1", "two1/0/1", "Gi1/0/1 x", "Gi1//1", "Gi1/0/1\rx"])
+@pytest.mark.parametrize(
+    "name", ["", "Gi", "1/0/1", "T1/0/1", "two1/0/1", "Gi1/0/1 x", "Gi1//1", "Gi1/0/1\rx"]
+)
 def test_no_port_has_such_a_name(name: str) -> None:
     with pytest.raises(ValueError):
         interfaces.canonical(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from rackwright.model.facts import FoundLink
 from rackwright_providers.switch import ios_discover, ios_parse
 from rackwright_providers.switch.resources import Port
@@ -111,7 +112,9 @@ def test_the_interface_sections_alone_say_the_same() -> None:
     whole = sample("show_running_config")
     kept = []
     for line in whole.splitlines():
-        if line.startswith("interface ") or (line.startswith(" ") and kept and "line con" not in line):
+        if line.startswith("interface ") or (
+            line.startswith(" ") and kept and "line con" not in line
+        ):
             kept.append(line)
         if line.startswith("line con"):
             break
@@ -192,9 +195,7 @@ def test_version() -> None:
 def test_neighbours() -> None:
     assert ios_discover.neighbour_links(parsed("show lldp neighbors detail")) == [
         FoundLink(port="GigabitEthernet1/0/1", peer="web1", peer_port="eth0"),
-        FoundLink(
-            port="TenGigabitEthernet1/1/1", peer="core1.example.net", peer_port="Te1/0/24"
-        ),
+        FoundLink(port="TenGigabitEthernet1/1/1", peer="core1.example.net", peer_port="Te1/0/24"),
         FoundLink(port="GigabitEthernet1/0/1", peer="00:11:22:33:77:77", peer_port="502"),
     ]
 

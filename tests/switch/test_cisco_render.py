@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.report import FieldChange

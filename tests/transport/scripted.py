@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from rackwright.model.errors import Unreachable
 
@@ -51,8 +50,11 @@ class ScriptedStream:
             raise Unreachable("closed")
         text = data.decode()
         self.sent += text
+        if text == " ":  # the next page
+            self._pending += self._answer(text).encode()
+            return
         for char in text:
-            if char in "\r\x03 " and (char != " " or not self._typed):
+            if char in "\r\x03":
                 line, self._typed = self._typed, ""
                 self._pending += self._answer(char if char != "\r" else line).encode()
             else:
@@ -72,9 +74,7 @@ class ScriptedStream:
 class Ios:
     """Answers of a switch that knows the commands of ``says``. Knows its mode; echoes."""
 
-    def __init__(
-        self, says: dict[str, str] | None = None, *, host: str = "sw1", **more: Any
-    ) -> None:
+    def __init__(self, says: dict[str, str] | None = None, *, host: str = "sw1") -> None:
         self.says = {
             "terminal width 511": "",
             "terminal length 0": "",
@@ -86,7 +86,6 @@ class Ios:
         self.host = host
         self.mode = ""
         self.seen: list[str] = []
-        self.before: Iterable[str] = more.get("before", ())
 
     def prompt(self) -> str:
         return f"{self.host}{self.mode}#"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rackwright.model.errors import Permanent, Rejected, Temporary, Unreachable
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
@@ -15,7 +16,6 @@ from rackwright_providers.switch.cisco_ios import DIALECT
 from rackwright_providers.transport import cli, cli_driver, cli_screen, ssh
 from rackwright_providers.transport.cli import CliReader, CliSession
 from rackwright_providers.transport.cli_screen import Screen
-
 from tests.transport.scripted import Ios, ScriptedStream
 
 SECRETS = {"password": "hunter2!", "enable": "sesame99"}

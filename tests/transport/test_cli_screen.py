@@ -6,10 +6,10 @@ import re
 import threading
 
 import pytest
+
 from rackwright.model.errors import Unreachable
 from rackwright_providers.transport import cli_screen
 from rackwright_providers.transport.cli_screen import Screen
-
 from tests.transport.scripted import Ios, ScriptedStream
 
 VLANS = """\
@@ -94,6 +94,9 @@ NOISE = {
     "after the echo, line shown again": f"{SHOW}\r\n{LOG}\r\nsw1#{SHOW}\r\n10   storage\r\nsw1#",
     "no time stamp": f"{SHOW}\r\n%SYS-5-CONFIG_I: Configured from console\r\n10   storage\r\nsw1#",
     "sequence number": f"{SHOW}\r\n000123: {LOG}\r\n10   storage\r\nsw1#",
+    "after the prompt": f"{SHOW}\r\n10   storage\r\nsw1#\r\n{LOG}\r\n",
+    "twice after the prompt": f"{SHOW}\r\n10   storage\r\nsw1#\r\n{LOG}\r\n\r\n{LOG}\r\n",
+    "on both sides": f"{SHOW}\r\n{LOG}\r\n10   storage\r\nsw1#\r\n{LOG}\r\n",
     "two": f"{SHOW}\r\n{LOG}\r\n{LOG}\r\n10   storage\r\nsw1#",
 }
 
@@ -117,7 +120,9 @@ ERASE = "\b" * 9 + " " * 8 + "\b" * 9
 
 
 @pytest.mark.parametrize("chunk", [1, 65536])
-@pytest.mark.parametrize("erase", [ERASE, "\r          \r", ""], ids=["backspaces", "returns", "none"])
+@pytest.mark.parametrize(
+    "erase", [ERASE, "\r          \r", ""], ids=["backspaces", "returns", "none"]
+)
 def test_pages_are_turned(chunk: int, erase: str) -> None:
     pages = iter([f"{SHOW}\r\none\r\n{MORE}", f"{erase}two\r\n{MORE}", f"{erase}three\r\nsw1#"])
     stream = ScriptedStream(lambda line: next(pages), chunk=chunk)
@@ -192,3 +197,13 @@ def test_leaving_does_not_wait_for_a_silent_device(monkeypatch: pytest.MonkeyPat
     stop.set()
     with pytest.raises(Unreachable, match="stopped"):
         under_test.exchange(SHOW, 1000.0)
+
+
+@pytest.mark.parametrize(
+    "greeting", ["\r\nUsername: ", "\r\nsw1 login: ", "\r\nPress RETURN to get started.\r\n\r\n"]
+)
+def test_a_console_that_logged_us_out_is_not_waited_for(greeting: str) -> None:
+    under_test = screen(ScriptedStream(lambda line: greeting))
+    with pytest.raises(Unreachable, match="ended the session"):
+        under_test.exchange(SHOW, 1000.0)
+    assert under_test.dead

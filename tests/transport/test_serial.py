@@ -10,9 +10,10 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Serial, Way
 from rackwright.provider import Surroundings
@@ -34,7 +35,7 @@ class Console:
         self.done: list[str] = []
         """Lines that it carried out."""
 
-    QUESTIONS = {
+    QUESTIONS: ClassVar = {
         "username": "Username: ",
         "password": "Password: ",
         "secret": "Password: ",
@@ -122,8 +123,8 @@ class OnPty:
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_screen, "QUIET", 0.05)
-    monkeypatch.setattr(cli_driver, "SETTLE", 0.05)
-    monkeypatch.setattr(cli_driver, "NUDGE", 0.2)
+    monkeypatch.setattr(cli_driver, "SETTLE", 0.1)
+    monkeypatch.setattr(cli_driver, "NUDGE", 0.5)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rackwright.cli.stamp import recall, remember, stamp
 from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Problem
@@ -27,28 +28,25 @@ class Tree:
     def __init__(self, path: Path, registry: Registry, state: Path) -> None:
         self.path, self._registry, self.state = path, registry, state
         self._lock = threading.Lock()
-        self._stamp: Any = None
-        self._facts: dict[str, Facts] = {}
+        self._stamp = ""
         self._compiled: Compiled | None = None
 
     def compiled(self) -> Compiled:
         """The site with all facts known under the state directory, problems and all."""
-        from rackwright_proposals.compile import compile_site, recompile
-        from rackwright_proposals.tree import read_tree
-
         with self._lock:
-            stamp = self._look()
-            known = _facts_under(self.state)
-            if self._compiled is None or stamp != self._stamp:
-                source = read_tree(self.path)
-                source = type(source)(source.files, commit_of(self.path) or _hash(source.files))
-                self._compiled = compile_site(
-                    source, self._registry.nouns(), known, self._registry.platforms
-                )
-            elif known != self._facts:
-                self._compiled = recompile(self._compiled, known)
-            self._stamp, self._facts = stamp, known
+            now = stamp(self.path, self.state)
+            if self._compiled is None or now != self._stamp or not now:
+                self._compiled, self._stamp = self._compile(), now
             return self._compiled
+
+    def _compile(self) -> Compiled:
+        from rackwright_proposals.compile import compile_site
+        from rackwright_proposals.tree import Source, read_tree
+
+        files = read_tree(self.path).files
+        source = Source(files, commit_of(self.path) or _hash(files))
+        facts = _facts_under(self.state)
+        return compile_site(source, self._registry.nouns(), facts, self._registry.platforms)
 
     def checked(self) -> Compiled:
         """The same. Raises InputError with every problem when there are any."""
@@ -59,6 +57,10 @@ class Tree:
 
     def bundle(self, node: str) -> Bundle:
         """One node's bundle. Raises InputError when the site is wrong or has no such node."""
+        path, now = self.state / node / "site-bundle.json", stamp(self.path, self.state)
+        kept = recall(path, now)
+        if kept is not None:
+            return kept
         bundles = self.checked().bundles
         if node not in bundles:
             import difflib
@@ -66,15 +68,8 @@ class Tree:
             near = difflib.get_close_matches(node, bundles, 1)
             hint = f"did you mean {near[0]}?" if near else f"nodes: {', '.join(sorted(bundles))}"
             raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
+        remember(path, now, bundles[node])
         return bundles[node]
-
-    def _look(self) -> object:
-        return sorted(
-            (str(path), status.st_mtime_ns, status.st_size)
-            for path in self.path.rglob("*")
-            if ".git" not in path.parts and path.is_file()
-            for status in (path.stat(),)
-        )
 
 
 class TreeSource:

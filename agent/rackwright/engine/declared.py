@@ -118,4 +118,4 @@ def _last_applied(entry: Entry, kinds: Mapping[str, type[Resource]]) -> Resource
         return from_data(kind, entry.data)
     except msgspec.ValidationError:
         # Written by another version whose noun had other fields: the name is what counts.
-        return kind(name=str(entry.data["name"]))
+        return kind(name=str(entry.data["name"]), ensure="absent")

@@ -27,6 +27,8 @@ class Resource(
     """The type as users write it."""
     fixture: ClassVar[bool] = False
     """True for what is always there (a port, an outlet): it is updated, never made or removed."""
+    listed: ClassVar[bool] = False
+    """True for what a platform can list whole (VLANs, not files), so that ``purge`` can concern it."""
     directives: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how rather than what; they are not compared with what is observed."""
 

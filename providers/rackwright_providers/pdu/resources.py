@@ -18,7 +18,7 @@ class Outlet(Resource, frozen=True, kw_only=True):
     fixture: ClassVar[bool] = True
 
     state: Literal["on", "off"] | None = None
-    label: Annotated[str | None, Meta(max_length=63)] = None
+    label: Annotated[str, Meta(max_length=63)] | None = None
     """The outlet's name on the unit."""
     on_delay: Annotated[int, SECONDS] | None = None
     """Seconds from the unit's power-on to this outlet's; -1 means never."""

@@ -1,0 +1,39 @@
+"""APC Switched Rack PDUs by PowerNet-MIB's rPDU groups (AP79xx, and AP86xx and AP89xx serve them too).
+
+OIDs and values are PowerNet-MIB's (APC, rPDU 1.3.6.1.4.1.318.1.1.12), held against recordings of an
+AP7902B, an AP8641 and an AP8932.
+"""
+
+from __future__ import annotations
+
+from rackwright_providers.pdu.snmp_pdu import Delay, Object, OutletTable, Setting, SnmpPdu
+
+RPDU = "1.3.6.1.4.1.318.1.1.12"
+
+COMMAND = Object(f"{RPDU}.3.3.1.1.4", "rPDUOutletControlOutletCommand")
+
+APC_RPDU = OutletTable(
+    status=Object(f"{RPDU}.3.5.1.1.4", "rPDUOutletStatusOutletState"),
+    states={1: "on", 2: "off"},  # outletStatusOn, outletStatusOff
+    command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 2)},  # immediateOn, immediateOff
+    pending=Setting(Object(f"{RPDU}.3.5.1.1.5", "rPDUOutletStatusCommandPending"), 1),
+    cancel=Setting(COMMAND, 7),  # cancelPendingCommand
+    label=Object(f"{RPDU}.3.4.1.1.2", "rPDUOutletConfigOutletName"),
+    on_delay=Delay(Object(f"{RPDU}.3.4.1.1.4", "rPDUOutletConfigPowerOnTime"), -1, 7200),
+    off_delay=Delay(Object(f"{RPDU}.3.4.1.1.5", "rPDUOutletConfigPowerOffTime"), -1, 7200),
+    facts={
+        "hardware": Object(f"{RPDU}.1.2.0", "rPDUIdentHardwareRev"),
+        "firmware": Object(f"{RPDU}.1.3.0", "rPDUIdentFirmwareRev"),
+        "model": Object(f"{RPDU}.1.5.0", "rPDUIdentModelNumber"),
+        "serial": Object(f"{RPDU}.1.6.0", "rPDUIdentSerialNumber"),
+        "rating_amperes": Object(f"{RPDU}.1.7.0", "rPDUIdentDeviceRating"),
+    },
+    load=Object(f"{RPDU}.2.3.1.1.2.1", "rPDULoadStatusLoad"),  # the first phase, or all of it
+)
+
+
+class ApcRpdu(SnmpPdu):
+    """Outlets of an APC Switched Rack PDU."""
+
+    platform = "apc_rpdu"
+    table = APC_RPDU

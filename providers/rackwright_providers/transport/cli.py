@@ -1,0 +1,194 @@
+"""Sessions on a device's command line, over SSH or a serial line: a reader that cannot write, and
+the session that can."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
+from rackwright.model.site import Serial, Ssh, Way
+from rackwright.provider import Surroundings
+from rackwright_providers.transport.cli_dialect import Dialect
+from rackwright_providers.transport.cli_screen import RETURN, Answer, Screen
+from rackwright_providers.transport.stream import Stream
+
+__all__ = ["CliReader", "CliSession", "Dialect", "open_cli"]
+
+READ_TIMEOUT = 30.0
+"""Seconds without a byte; a stack of switches thinks long before it shows its configuration."""
+CONFIG_TIMEOUT = 20.0
+SAVE_TIMEOUT = 120.0
+"""``write memory`` takes 12 to 25 s on many switches, and longer on large stacks."""
+PROBE_TIMEOUT = 5.0
+FRESH = 10.0
+"""Seconds after an answer for which a session counts as alive without asking."""
+RETORN = 2
+"""How often a read is asked again because log messages tore its answer apart."""
+
+
+def open_cli(way: Way, around: Surroundings, dialect: Dialect) -> CliReader:
+    """A session over ``way`` (secrets revealed), logged in: a `CliSession` where
+    ``around.writable``, else a `CliReader`.
+
+    Raises Unreachable, Temporary, or Permanent that names the step of the login that failed.
+    """
+    from rackwright_providers.transport import cli_driver
+
+    stream: Stream
+    options: Any
+    try:
+        if way.transport == "ssh":
+            from rackwright_providers.transport import ssh
+
+            options = msgspec.convert(way.options, Ssh)
+            stream = ssh.open_shell(options, around)
+        elif way.transport == "serial":
+            from rackwright_providers.transport import serial
+
+            options = msgspec.convert(way.options, Serial)
+            stream = serial.open_serial(options, around)
+        else:
+            raise Permanent(f"a command line is not reached over {way.transport!r}")
+    except msgspec.ValidationError as error:
+        raise Permanent(f"{way.transport}: {error}") from None
+    screen = Screen(stream, around.stop)
+    credentials = cli_driver.Credentials(options.username, options.password, options.enable)
+    try:
+        cli_driver.log_in(
+            screen,
+            dialect,
+            credentials,
+            line=way.transport == "serial",
+            privileged=around.writable,
+        )
+    except BaseException:
+        _log_out(screen, dialect)
+        raise
+    kind = CliSession if around.writable else CliReader
+    return kind(screen, dialect)
+
+
+class CliReader:
+    """Reads only. One thread at a time."""
+
+    def __init__(self, screen: Screen, dialect: Dialect) -> None:
+        self.via = screen.via
+        self.dialect = dialect
+        self._screen = screen
+
+    def run(self, command: str, timeout: float = READ_TIMEOUT) -> str:
+        """The device's answer to a command that only reads, lines ending in ``\\n``.
+
+        ``timeout`` is how long the device may be silent, in seconds. Raises Rejected when the
+        device answers with an error, Unreachable when the session is lost, and Permanent, before
+        anything is sent, for a command that is not in the dialect's table of reads.
+        """
+        self._permit(command)
+        if self.dialect.config_prompt.search(self._screen.prompt):
+            self._screen.exchange(self.dialect.config_leave, CONFIG_TIMEOUT)
+        answer = self._screen.exchange(command, timeout)
+        for _ in range(RETORN):
+            if not answer.noisy:
+                break
+            answer = self._screen.exchange(command, timeout)
+        self._judge(command, answer)
+        return answer.text
+
+    def alive(self) -> bool:
+        """Whether the device still shows its prompt. Asks only when it has not answered lately."""
+        screen = self._screen
+        if screen.dead:
+            return False
+        try:
+            if time.monotonic() - screen.heard < FRESH:
+                screen.drain()
+            else:
+                screen.exchange("", PROBE_TIMEOUT)
+        except RackwrightError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Log out, so that a line is not left open to whoever comes next. Never raises."""
+        _log_out(self._screen, self.dialect)
+
+    def _permit(self, command: str) -> None:
+        first = command.split(" ", 1)[0]
+        pipes = {part.split(maxsplit=1)[0] for part in command.split("|")[1:] if part.strip()}
+        if first not in self.dialect.read_verbs or pipes & self.dialect.read_pipes_that_write:
+            raise Permanent(f"{command!r} is not a command that only reads")
+        _one_line(command)
+
+    def _judge(self, line: str, answer: Answer) -> None:
+        if answer.question:
+            raise Rejected(f"the device asks after {line!r}: {answer.question}", output=answer.text)
+        found = self.dialect.errors.search(answer.text)
+        if found:
+            start = answer.text.rfind("\n", 0, found.start()) + 1
+            said = answer.text[start:].split("\n", 1)[0].strip()
+            raise Rejected(f"the device rejects {line!r}: {said}", output=answer.text)
+
+
+class CliSession(CliReader):
+    """Reads and writes. One thread at a time."""
+
+    def configure(self, lines: Sequence[str], timeout: float = CONFIG_TIMEOUT) -> None:
+        """Send configuration lines one by one, each checked before the next is sent.
+
+        Configuration mode is entered when needed and kept until the next read or save. Raises
+        Rejected at the first line that the device refuses (what came before it stays), Temporary
+        when somebody else holds the configuration, Unreachable when the session is lost.
+        """
+        for line in lines:
+            _one_line(line)
+        if not self.dialect.config_prompt.search(self._screen.prompt):
+            self._enter()
+        for line in lines:
+            answer = self._screen.exchange(line, timeout)
+            self._judge(line, answer)
+            if not self.dialect.config_prompt.search(answer.prompt):
+                raise Temporary(f"{self.via}: the device left configuration mode after {line!r}")
+
+    def save(self) -> None:
+        """Running to startup. Raises Temporary when the device is busy, Rejected when it refuses."""
+        dialect = self.dialect
+        if dialect.config_prompt.search(self._screen.prompt):
+            self._screen.exchange(dialect.config_leave, CONFIG_TIMEOUT)
+        answer = self._screen.exchange(dialect.save, SAVE_TIMEOUT, dialect.save_answers)
+        if dialect.save_done.search(answer.text):
+            return
+        if dialect.save_busy.search(answer.text):
+            raise Temporary(f"{self.via}: {dialect.save!r}: the device is busy", delay=10.0)
+        self._judge(dialect.save, answer)
+        raise Rejected(f"{dialect.save!r} was not confirmed by the device", output=answer.text)
+
+    def _enter(self) -> None:
+        answer = self._screen.exchange(self.dialect.config_enter, CONFIG_TIMEOUT)
+        if self.dialect.config_prompt.search(answer.prompt):
+            return
+        if "lock" in answer.text.lower():
+            raise Temporary(f"{self.via}: somebody else holds the configuration", delay=10.0)
+        self._judge(self.dialect.config_enter, answer)
+        raise Rejected(
+            f"{self.dialect.config_enter!r} did not lead to configuration mode", output=answer.text
+        )
+
+
+def _log_out(screen: Screen, dialect: Dialect) -> None:
+    if not screen.dead and screen.prompt:
+        with contextlib.suppress(RackwrightError):
+            if dialect.config_prompt.search(screen.prompt):
+                screen.exchange(dialect.config_leave, PROBE_TIMEOUT)
+            screen.write("exit" + RETURN)
+    screen.close()
+
+
+def _one_line(line: str) -> None:
+    """A line break inside a value would be one more command."""
+    if any(ord(char) < 32 or ord(char) == 127 for char in line):
+        raise Permanent(f"control characters in {line!r} cannot be sent")

@@ -1,0 +1,35 @@
+"""What the command line of one platform looks like, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One table a platform; hold it against the vendor's manual."""
+
+    netmiko: str
+    """netmiko's device type, whose driver knows the words of login, enable, paging and width."""
+    read_verbs: frozenset[str]
+    """First words of commands that change nothing."""
+    read_pipes_that_write: frozenset[str] = frozenset()
+    """Words after ``|`` by which a read writes a file."""
+    errors: re.Pattern[str]
+    """A line of an answer that says that the command was not carried out."""
+    login_refused: re.Pattern[str]
+    """What a line's login says of a wrong name or password."""
+    config_enter: str
+    config_leave: str
+    config_prompt: re.Pattern[str]
+    """Found in the prompt in every configuration mode, and in no other."""
+    privileged: str
+    """The last character of the prompt of one who may configure."""
+    save: str
+    save_done: re.Pattern[str]
+    """Found in the answer to `save` when, and only when, it was saved."""
+    save_busy: re.Pattern[str]
+    """Found in the answer when it may work later."""
+    save_answers: tuple[tuple[re.Pattern[str], str], ...] = ()
+    """Questions of the save command (at the end of what the device has said), and our answers."""

@@ -1,0 +1,97 @@
+"""Serial lines: a device, a pty, ``socket://host:port`` or ``rfc2217://host:port`` (ser2net)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
+from rackwright.model.site import Serial
+from rackwright.provider import Surroundings
+
+SLICE = 0.25
+"""Seconds of one blocking read inside pyserial. Fixed: changing it makes pyserial set the whole
+line up again, over the network too for rfc2217."""
+WRITE_TIMEOUT = 10.0
+
+
+def open_serial(options: Serial, around: Surroundings) -> SerialStream:
+    """Take the line for ourselves alone.
+
+    Raises Unreachable (not there now), Temporary (another process has it) or Permanent (no
+    permission, not a line, a URL that makes no sense).
+    """
+    import serial
+
+    via = f"serial {options.port}"
+    try:
+        port = serial.serial_for_url(
+            options.port,
+            baudrate=options.baud,
+            timeout=SLICE,
+            write_timeout=WRITE_TIMEOUT,
+            exclusive=True,
+        )
+    except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
+        raise _mapped(error, via) from None
+    return SerialStream(port, via)
+
+
+def _mapped(error: Exception, via: str) -> RackwrightError:
+    text = str(error)
+    code = getattr(error, "errno", None)
+    if "exclusively lock" in text:
+        return Temporary(f"{via}: another process has the line", delay=10.0)
+    if code == 13 or "Permission denied" in text:
+        return Permanent(f"{via}: no permission to open it")
+    if isinstance(error, ValueError) or code == 25 or "Inappropriate ioctl" in text:
+        return Permanent(f"{via}: not a serial line: {text}")
+    return Unreachable(f"{via}: {text}")
+
+
+class SerialStream:
+    """A `Stream` over a serial line."""
+
+    def __init__(self, port: Any, via: str) -> None:
+        self.via = via
+        self._port = port
+
+    def read(self, timeout: float) -> bytes:
+        """See `Stream.read`."""
+        end = time.monotonic() + timeout
+        try:
+            while True:
+                waiting = self._port.in_waiting
+                if waiting:
+                    return bytes(self._port.read(waiting))
+                if timeout <= 0 or time.monotonic() >= end:
+                    return b""
+                first = self._port.read(1)
+                if first:
+                    return bytes(first) + bytes(self._port.read(self._port.in_waiting))
+        except Exception as error:  # noqa: BLE001  SerialException, OSError, termios.error
+            raise Unreachable(f"{self.via}: the line is gone: {error}") from None
+
+    def write(self, data: bytes) -> None:
+        """See `Stream.write`."""
+        try:
+            self._port.write(data)
+        except Exception as error:  # noqa: BLE001
+            raise Unreachable(f"{self.via}: the line is gone: {error}") from None
+
+    def alive(self) -> bool:
+        """Whether the line is there; a line cannot tell whether a device is at its end."""
+        try:
+            return bool(self._port.is_open) and self._port.in_waiting >= 0
+        except Exception:  # noqa: BLE001
+            return False
+
+    def close(self) -> None:
+        """Never raises. What was written is sent first."""
+        # What was written last may be lost with the line; there is nothing left to do about it.
+        with contextlib.suppress(Exception):
+            if self._port.is_open:
+                self._port.flush()
+        with contextlib.suppress(Exception):
+            self._port.close()

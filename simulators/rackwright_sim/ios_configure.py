@@ -1,0 +1,286 @@
+"""What configuration commands of an IOS-like switch do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rackwright_sim.ios_config import (
+    ALL_VLANS,
+    DEFAULT_VLANS,
+    BadVlanList,
+    Port,
+    Svi,
+    default_vlan_name,
+    parse_vlans,
+)
+from rackwright_sim.ios_session import CliError, IosSession
+
+
+def _ports(session: IosSession) -> Iterator[Port]:
+    for name in session.interfaces:
+        yield session.config.ports[name]
+
+
+def _svi(session: IosSession) -> Svi:
+    return session.config.svis[session.interfaces[0]]
+
+
+def _vlan_list(text: str) -> frozenset[int]:
+    try:
+        return parse_vlans(text)
+    except BadVlanList as error:
+        raise CliError(str(error)) from None
+
+
+def end(session: IosSession) -> None:
+    session.leave()
+
+
+def leave_config(session: IosSession) -> None:
+    session.leave()
+
+
+def leave_submode(session: IosSession) -> None:
+    session.enter("config")
+
+
+def hostname(session: IosSession, name: str) -> None:
+    session.config.hostname = name
+
+
+def vlan(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    session.enter("vlan")
+    session.vlans = vlans
+
+
+def no_vlan(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    for kept in sorted(vlans & DEFAULT_VLANS.keys()):
+        raise CliError(f"%Default VLAN {kept} may not be deleted.")
+    for gone in vlans:
+        session.config.vlans.pop(gone, None)
+
+
+def vlan_name(session: IosSession, name: str) -> None:
+    if len(session.vlans) != 1:
+        raise CliError("% Command rejected: a name is for one VLAN, not for a range of them")
+    (vlan,) = session.vlans
+    if vlan in DEFAULT_VLANS:
+        raise CliError(f"%Default VLAN {vlan} may not have its name changed.")
+    for other, taken in session.config.vlans.items():
+        if taken == name and other != vlan:
+            raise CliError(f"% VLAN #{vlan} and #{other} have an identical name: {name}")
+    session.vlan_name = name
+
+
+def no_vlan_name(session: IosSession, name: str = "") -> None:
+    session.vlan_name = ""
+
+
+def interface(session: IosSession, name: str) -> None:
+    session.enter("if" if name in session.config.ports else "svi")
+    if session.mode == "svi":
+        session.config.svis.setdefault(name, Svi())
+    session.interfaces = (name,)
+
+
+def interface_range(session: IosSession, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in session.config.ports:
+            raise CliError(f"% Command rejected: {name} is not a switch port")
+    session.enter("range")
+    session.interfaces = names
+
+
+def no_interface(session: IosSession, name: str) -> None:
+    if name in session.config.ports:
+        raise CliError("% Removal of physical interfaces is not permitted.")
+    session.config.svis.pop(name, None)
+
+
+def default_interface(session: IosSession, name: str) -> str:
+    if name in session.config.ports:
+        session.config.ports[name] = Port()
+    return f"Interface {name} set to default configuration\n"
+
+
+def system_mtu(session: IosSession, size: int) -> None:
+    session.config.system_mtu = size
+
+
+def no_system_mtu(session: IosSession) -> None:
+    session.config.system_mtu = 1500
+
+
+def description(session: IosSession, text: str) -> None:
+    for port in _ports(session):
+        port.description = text
+
+
+def no_description(session: IosSession, text: str = "") -> None:
+    description(session, "")
+
+
+def shutdown(session: IosSession) -> None:
+    for name, port in zip(session.interfaces, _ports(session), strict=True):
+        if port.shutdown:
+            continue
+        port.shutdown = True
+        session.device.syslog(
+            f"%LINK-5-CHANGED: Interface {name}, changed state to administratively down"
+        )
+        if session.device.cabled(name):
+            session.device.syslog(
+                f"%LINEPROTO-5-UPDOWN: Line protocol on Interface {name}, changed state to down"
+            )
+
+
+def no_shutdown(session: IosSession) -> None:
+    for name, port in zip(session.interfaces, _ports(session), strict=True):
+        if not port.shutdown:
+            continue
+        port.shutdown = False
+        state = "up" if session.device.cabled(name) else "down"
+        session.device.syslog(f"%LINK-3-UPDOWN: Interface {name}, changed state to {state}")
+        if state == "up":
+            session.device.syslog(
+                f"%LINEPROTO-5-UPDOWN: Line protocol on Interface {name}, changed state to up"
+            )
+
+
+def mode_access(session: IosSession) -> None:
+    _set_mode(session, "access")
+
+
+def mode_trunk(session: IosSession) -> None:
+    _set_mode(session, "trunk")
+
+
+def mode_dynamic_auto(session: IosSession) -> None:
+    _set_mode(session, "dynamic auto")
+
+
+def mode_dynamic_desirable(session: IosSession) -> None:
+    _set_mode(session, "dynamic desirable")
+
+
+def _set_mode(session: IosSession, mode: str) -> None:
+    for port in _ports(session):
+        if port.nonegotiate and mode.startswith("dynamic"):
+            raise CliError("Command rejected: Conflict between 'nonegotiate' and 'dynamic' status.")
+        port.mode = mode
+
+
+def access_vlan(session: IosSession, vlan: int) -> str:
+    said = ""
+    if vlan not in session.config.vlans:
+        said = f"% Access VLAN does not exist. Creating vlan {vlan}\n"
+        session.config.vlans[vlan] = default_vlan_name(vlan)
+    for port in _ports(session):
+        port.access = vlan
+    return said
+
+
+def no_access_vlan(session: IosSession, vlan: int = 1) -> None:
+    for port in _ports(session):
+        port.access = 1
+
+
+def native_vlan(session: IosSession, vlan: int = 1) -> None:
+    for port in _ports(session):
+        port.native = vlan
+
+
+def no_native_vlan(session: IosSession, vlan: int = 1) -> None:
+    native_vlan(session)
+
+
+def allowed_only(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    for port in _ports(session):
+        port.allowed = vlans
+
+
+def allowed_add(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    for port in _ports(session):
+        port.allowed |= vlans
+
+
+def allowed_remove(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    for port in _ports(session):
+        port.allowed -= vlans
+
+
+def allowed_except(session: IosSession, text: str) -> None:
+    vlans = _vlan_list(text)
+    for port in _ports(session):
+        port.allowed = ALL_VLANS - vlans
+
+
+def allowed_all(session: IosSession, text: str = "") -> None:
+    for port in _ports(session):
+        port.allowed = ALL_VLANS
+
+
+def allowed_none(session: IosSession) -> None:
+    for port in _ports(session):
+        port.allowed = frozenset()
+
+
+def nonegotiate(session: IosSession) -> None:
+    for port in _ports(session):
+        if port.mode.startswith("dynamic"):
+            raise CliError("Command rejected: Conflict between 'nonegotiate' and 'dynamic' status.")
+        port.nonegotiate = True
+
+
+def no_nonegotiate(session: IosSession) -> None:
+    for port in _ports(session):
+        port.nonegotiate = False
+
+
+def portfast(session: IosSession) -> None:
+    for port in _ports(session):
+        port.portfast = True
+
+
+def no_portfast(session: IosSession) -> None:
+    for port in _ports(session):
+        port.portfast = False
+
+
+def mtu(session: IosSession, size: int) -> None:
+    for port in _ports(session):
+        port.mtu = size
+
+
+def no_mtu(session: IosSession, size: int = 1500) -> None:
+    for port in _ports(session):
+        port.mtu = None
+
+
+def svi_description(session: IosSession, text: str) -> None:
+    _svi(session).description = text
+
+
+def no_svi_description(session: IosSession, text: str = "") -> None:
+    _svi(session).description = ""
+
+
+def svi_shutdown(session: IosSession) -> None:
+    _svi(session).shutdown = True
+
+
+def no_svi_shutdown(session: IosSession) -> None:
+    _svi(session).shutdown = False
+
+
+def ip_address(session: IosSession, address: str, mask: str) -> None:
+    _svi(session).address = f"{address} {mask}"
+
+
+def no_ip_address(session: IosSession, address: str = "", mask: str = "") -> None:
+    _svi(session).address = ""

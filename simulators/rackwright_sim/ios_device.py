@@ -1,0 +1,244 @@
+"""An IOS-like switch: what it is, what it holds, what was done to it. No I/O but its state file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rackwright_sim.faults import Faults
+from rackwright_sim.ios_config import Config, Port
+
+if TYPE_CHECKING:
+    from rackwright_sim.ios_session import IosSession
+
+WRITING = frozenset({"config", "save", "reload"})
+"""Kinds of command that could change the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class LldpNeighbour:
+    """What a neighbour said over LLDP on one of our ports."""
+
+    port: str
+    """Our port, in full."""
+    chassis_id: str
+    port_id: str
+    port_description: str = ""
+    system_name: str = ""
+    system_description: str = ""
+    capabilities: str = "B"
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MacEntry:
+    """A learnt address: ``mac`` as ``0011.2233.4455``, ``port`` in full."""
+
+    vlan: int
+    mac: str
+    port: str
+    kind: str = "DYNAMIC"
+
+
+@dataclass(frozen=True, slots=True)
+class ArpEntry:
+    """A host that the switch itself has talked to: ``interface`` as ``Vlan10``."""
+
+    address: str
+    mac: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class IosOptions:
+    """What the device is. Times in seconds."""
+
+    hostname: str = "Switch"
+    username: str = "rack"
+    password: str = "rack"
+    enable: str = ""
+    """The enable secret. Empty: who logs in is privileged at once."""
+    ports: int | tuple[str, ...] = 24
+    """How many GigabitEthernet1/0/x, or all names in full."""
+    cabled: frozenset[str] | None = None
+    """Ports with something at the other end; None: all."""
+    latency: float = 0.0
+    """From a command line to the start of its answer."""
+    save_delay: float = 0.0
+    """How long ``write memory`` takes."""
+    sessions: int = 5
+    """SSH sessions at once; a further one is turned away."""
+    lldp: tuple[LldpNeighbour, ...] = ()
+    macs: tuple[MacEntry, ...] = ()
+    arp: tuple[ArpEntry, ...] = ()
+    serial_number: str = ""
+    old_ssh: bool = False
+    """Speak what old switches speak and no more: SHA-1 key exchange, ssh-rsa host key."""
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """All ports, in full."""
+        if isinstance(self.ports, int):
+            return tuple(f"GigabitEthernet1/0/{number}" for number in range(1, self.ports + 1))
+        return self.ports
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was done to the device since it started, or since they were reset."""
+
+    sessions: int = 0
+    refused: int = 0
+    open: int = 0
+    peak: int = 0
+    """Most sessions open at once."""
+    commands: dict[str, int] = field(default_factory=dict)
+    """By kind: show, config (every line that configures, and ``configure terminal``), save,
+    reload, other."""
+    config_lines: int = 0
+    """Configuring lines that were accepted."""
+    rejected: int = 0
+    """Lines answered with an error."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    @property
+    def writes(self) -> int:
+        """Commands that could change the device. Zero after a dry run, or when all is in sync."""
+        return sum(count for kind, count in self.commands.items() if kind in WRITING)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of them, `writes` too."""
+        return {**asdict(self), "writes": self.writes}
+
+
+class IosDevice:
+    """One switch. Sessions (`rackwright_sim.ios_session`) read and change it."""
+
+    def __init__(
+        self, options: IosOptions, state: Path | None = None, faults: Faults | None = None
+    ) -> None:
+        """``state``: a JSON file that keeps the startup configuration and the host key, so that a
+        device whose process was killed comes up again as what it had saved."""
+        self.options = options
+        self.faults = faults or Faults()
+        """May be replaced while it runs."""
+        self.counters = Counters()
+        self.log: deque[tuple[str, str]] = deque(maxlen=20_000)
+        """Kind and text of each command line."""
+        self.started = time.monotonic()
+        self.changed = "never"
+        self.sessions: list[IosSession] = []
+        """Those that are open."""
+        self.listeners: set[Callable[[str], None]] = set()
+        """Lines that show log messages."""
+        self.hangups: set[Callable[[], None]] = set()
+        """How to end each open session."""
+        self._state = state
+        self._kept: dict[str, str] = {}
+        if state and state.exists():
+            self._kept = json.loads(state.read_text())
+        self.running = self._boot()
+
+    @property
+    def startup(self) -> str | None:
+        """The startup configuration; None when nothing was ever saved."""
+        return self._kept.get("startup")
+
+    @property
+    def host_key(self) -> str | None:
+        """The private host key, PEM."""
+        return self._kept.get("host_key")
+
+    def keep_host_key(self, pem: str) -> None:
+        """Make ``pem`` the host key, now and after a restart."""
+        self._keep("host_key", pem)
+
+    def save(self) -> None:
+        """Running to startup."""
+        self._keep("startup", self.running.text())
+
+    def erase_startup(self) -> None:
+        """Forget the startup configuration."""
+        self._kept.pop("startup", None)
+        self._write_state()
+
+    def reload(self) -> None:
+        """Come up again from the startup configuration; every session ends."""
+        for hang_up in tuple(self.hangups):
+            hang_up()
+        self.running = self._boot()
+        self.started = time.monotonic()
+
+    def unsaved(self) -> bool:
+        """Whether running differs from startup."""
+        return self.running.text() != self.startup
+
+    def scratch(self) -> Config:
+        """A copy that a lying device changes instead of its configuration."""
+        return copy.deepcopy(self.running)
+
+    def cabled(self, port: str) -> bool:
+        """Whether something is at the other end of the port's cable."""
+        return self.options.cabled is None or port in self.options.cabled
+
+    def linked(self, port: str) -> bool:
+        """Whether the link is up: cabled and not shut down."""
+        return self.cabled(port) and not self.running.ports[port].shutdown
+
+    def operation(self, port: str) -> str:
+        """The operational mode, as ``show interfaces switchport`` names it."""
+        if not self.linked(port):
+            return "down"
+        return "trunk" if self.running.ports[port].mode == "trunk" else "static access"
+
+    def mac(self, port: str) -> str:
+        """A made-up address of the port, always the same: ``5254.0011.2233``."""
+        digest = zlib.crc32(f"{self.options.hostname} {port}".encode())
+        return f"5254.{digest >> 16:04x}.{digest & 0xFFFF:04x}"
+
+    @property
+    def serial_number(self) -> str:
+        """As given, or made up from the first name."""
+        digest = zlib.crc32(self.options.hostname.encode())
+        return self.options.serial_number or f"FOC{digest:08X}"
+
+    def syslog(self, message: str) -> None:
+        """Tell the console and whoever asked by ``terminal monitor``."""
+        now = datetime.now(UTC)
+        line = f"*{now:%b} {now.day:2d} {now:%H:%M:%S}.{now.microsecond // 1000:03d}: {message}"
+        for listener in tuple(self.listeners):
+            listener(line)
+
+    def spend_drop(self) -> None:
+        """A session was dropped: unless it is to happen always, it was the only time."""
+        if not self.faults.drop_always:
+            self.faults = replace(self.faults, drop_after=None)
+
+    def _boot(self) -> Config:
+        from rackwright_sim.ios_session import load  # it needs this module
+
+        blank = Config(self.options.hostname, {name: Port() for name in self.options.port_names})
+        return load(self, blank, self.startup) if self.startup else blank
+
+    def _keep(self, key: str, value: str) -> None:
+        self._kept[key] = value
+        self._write_state()
+
+    def _write_state(self) -> None:
+        if not self._state:
+            return
+        new = self._state.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(self._kept, file)
+        new.replace(self._state)

@@ -1,0 +1,54 @@
+"""The compiler of real sites: proposals, the installed nouns and platforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rackwright.model.facts import Facts
+from rackwright.provider import Registry
+from rackwright_proposals.compile import Compiled, compile_site, recompile
+from rackwright_proposals.tree import Source, belongs
+
+
+class SiteCompiler:
+    """What `revisions.Revisions` compiles with."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        registry = registry or Registry.installed()
+        self._nouns = registry.nouns()
+        self._platforms = registry.platforms
+
+    def belongs(self, path: str) -> bool:
+        """Whether the file at ``path`` of the site's tree is part of the site."""
+        return belongs(path)
+
+    def compile(
+        self, files: Mapping[str, bytes], commit: str, facts: Mapping[str, Facts]
+    ) -> Compiled:
+        """Compile a revision."""
+        return compile_site(Source(files, commit), self._nouns, facts, self._platforms)
+
+    def recompile(self, compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
+        """Compile the same revision with other facts."""
+        return recompile(compiled, facts)
+
+    def proposals(self, compiled: Compiled) -> list[dict[str, Any]]:
+        """Each proposal with where its roles went and where it stands."""
+        return [
+            {
+                "proposal": proposal.name,
+                "deploy": {role: list(nodes) for role, nodes in proposal.deploy.items()},
+                "origin": msgspec.to_builtins(proposal.origin),
+            }
+            for proposal in compiled.proposals.values()
+        ]
+
+    def why(self, compiled: Compiled, node: str, path: str) -> dict[str, Any]:
+        """Where a value came from."""
+        from rackwright_proposals.why import why
+
+        found: dict[str, Any] = msgspec.to_builtins(why(compiled, node, path))
+        return found

@@ -1,0 +1,385 @@
+"""What must outlive the store's process, in SQLite.
+
+One process writes, from one thread. ``synchronous=FULL``: a commit is on the disk before a report
+is acknowledged, so neither a killed process nor a power cut takes it back; it costs one fsync a
+report, and the store is nowhere near the rate at which that is felt.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rackwright.model.errors import Permanent, Problem
+from rackwright_store.runs import RunSummary
+
+REPORTS_KEPT = 100
+"""Runs (and as many dry runs) kept per node; the newest stay."""
+REVISIONS_KEPT = 200
+
+metadata = sa.MetaData()
+schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))  # fmt: skip
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+ledgers = sa.Table(
+    "ledgers",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("finished", sa.Float, nullable=False),
+    sa.Column("why_run", sa.Boolean, nullable=False),
+    sa.Column("summary", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("reports_by_node", "node", "why_run", "finished"),
+    sa.Index("reports_by_time", "finished"),
+)
+verified = sa.Table(
+    "verified",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("address", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+credentials = sa.Table(
+    "credentials",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("expires", sa.Float, nullable=False),
+    sa.Column("used", sa.Float),
+)
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("commit", sa.String, nullable=False),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("problems", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+Migration = Callable[[sa.Connection], None]
+
+
+def _first_schema(connection: sa.Connection) -> None:
+    metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_schema,)
+"""Each takes the schema one version forward; the last one's place is the version that we speak.
+A step that has been released is never edited."""
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit that was looked at, and what came of it."""
+
+    commit: str
+    accepted: bool
+    problems: tuple[Problem, ...] = ()
+    at: float
+
+
+class Database:
+    """The store's tables. Methods block; those that write must come from one thread."""
+
+    def __init__(self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+        self._engine = sa.create_engine(f"sqlite:///{path}")
+        sa.event.listen(self._engine, "connect", _on_connect)
+        sa.event.listen(self._engine, "begin", _on_begin)
+        try:
+            with self._write() as connection:
+                _migrate(connection, migrations, path)
+        except sa.exc.DatabaseError as error:
+            raise Permanent(
+                f"{path} cannot be used as the store's database: {error.orig}"
+            ) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        engine = self._engine.execution_options(rackwright_writes=True)
+        with engine.begin() as connection:
+            yield connection
+
+    def all_facts(self) -> dict[str, bytes]:
+        """Facts as they came (JSON), by node."""
+        with self._engine.connect() as connection:
+            return {row.node: row.body for row in connection.execute(sa.select(facts))}
+
+    def put_facts(self, node: str, body: bytes, at: float) -> None:
+        """Replace a node's facts."""
+        with self._write() as connection:
+            _replace(connection, facts, {"node": node}, {"body": body, "at": at})
+
+    def all_ledgers(self) -> dict[str, bytes]:
+        """Mirrored ledgers as they came (JSON), by node."""
+        with self._engine.connect() as connection:
+            return {row.node: row.body for row in connection.execute(sa.select(ledgers))}
+
+    def put_ledger(self, node: str, body: bytes, at: float) -> None:
+        """Replace a node's mirrored ledger."""
+        with self._write() as connection:
+            _replace(connection, ledgers, {"node": node}, {"body": body, "at": at})
+
+    def all_verified(self) -> dict[str, dict[str, str]]:
+        """Digest last verified, by node and local address."""
+        found: dict[str, dict[str, str]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(verified)):
+                found.setdefault(row.node, {})[row.address] = row.digest
+        return found
+
+    def put_report(
+        self,
+        summary: RunSummary,
+        body: bytes,
+        *,
+        set_verified: Mapping[str, str],
+        clear_verified: Iterable[str],
+    ) -> bool:
+        """Keep one report and what it verified, together. False when it is known already, and then
+        nothing is changed."""
+        node = summary.node
+        with self._write() as connection:
+            known = sa.select(reports.c.id).where(
+                reports.c.node == node, reports.c.id == summary.id
+            )
+            if connection.execute(known).first() is not None:
+                return False
+            connection.execute(
+                sa.insert(reports).values(
+                    node=node,
+                    id=summary.id,
+                    finished=summary.finished,
+                    why_run=summary.why_run,
+                    summary=msgspec.json.encode(summary),
+                    body=zlib.compress(body, 1),
+                )
+            )
+            gone = [{"n": node, "a": address} for address in {*clear_verified, *set_verified}]
+            if gone:
+                connection.execute(
+                    sa.delete(verified).where(
+                        verified.c.node == sa.bindparam("n"),
+                        verified.c.address == sa.bindparam("a"),
+                    ),
+                    gone,
+                )
+            if set_verified:
+                connection.execute(
+                    sa.insert(verified),
+                    [
+                        {"node": node, "address": address, "digest": digest, "at": summary.finished}
+                        for address, digest in set_verified.items()
+                    ],
+                )
+            of_kind = (reports.c.node == node) & (reports.c.why_run == summary.why_run)
+            oldest_kept = (
+                sa.select(reports.c.finished)
+                .where(of_kind)
+                .order_by(reports.c.finished.desc())
+                .offset(REPORTS_KEPT - 1)
+                .limit(1)
+                .scalar_subquery()
+            )
+            connection.execute(sa.delete(reports).where(of_kind, reports.c.finished < oldest_kept))
+            return True
+
+    def has_report(self, node: str, identity: str) -> bool:
+        """Whether this report was kept already."""
+        with self._engine.connect() as connection:
+            known = sa.select(reports.c.id).where(reports.c.node == node, reports.c.id == identity)
+            return connection.execute(known).first() is not None
+
+    def report(self, node: str, identity: str) -> bytes | None:
+        """One whole report as it came (JSON)."""
+        query = sa.select(reports.c.body).where(reports.c.node == node, reports.c.id == identity)
+        with self._engine.connect() as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else zlib.decompress(body)
+
+    def runs(self, node: str, limit: int) -> list[RunSummary]:
+        """The newest runs of ``node``, or of all nodes when it is empty; newest first."""
+        query = sa.select(reports.c.summary).order_by(reports.c.finished.desc()).limit(limit)
+        if node:
+            query = query.where(reports.c.node == node)
+        with self._engine.connect() as connection:
+            return [msgspec.json.decode(row.summary, type=RunSummary) for row in connection.execute(query)]  # fmt: skip
+
+    def last_runs(self) -> dict[str, RunSummary]:
+        """Each node's newest run that was not a dry one."""
+        newest = (
+            sa.select(reports.c.node, sa.func.max(reports.c.finished).label("finished"))
+            .where(reports.c.why_run.is_(False))
+            .group_by(reports.c.node)
+            .subquery()
+        )
+        query = sa.select(reports.c.summary).join(
+            newest,
+            (reports.c.node == newest.c.node)
+            & (reports.c.finished == newest.c.finished)
+            & reports.c.why_run.is_(False),
+        )
+        with self._engine.connect() as connection:
+            found = [msgspec.json.decode(row.summary, type=RunSummary) for row in connection.execute(query)]  # fmt: skip
+        return {summary.node: summary for summary in found}
+
+    def all_credentials(self) -> dict[str, str]:
+        """Hash of each node's credential."""
+        with self._engine.connect() as connection:
+            return {row.node: row.hash for row in connection.execute(sa.select(credentials))}
+
+    def add_tokens(self, token_hash: str, nodes: Iterable[str], expires: float, now: float) -> None:
+        """One enrolment token, good once for each of ``nodes``. Expired ones are dropped."""
+        with self._write() as connection:
+            connection.execute(sa.delete(tokens).where(tokens.c.expires < now))
+            connection.execute(
+                sa.insert(tokens),
+                [{"hash": token_hash, "node": node, "expires": expires} for node in nodes],
+            )
+
+    def enrol(self, token_hash: str, node: str, credential_hash: str, now: float) -> bool:
+        """Use the token for ``node`` and replace the node's credential, both or neither. False when
+        the token is unknown, expired, used, or not for this node."""
+        with self._write() as connection:
+            used = connection.execute(
+                sa.update(tokens)
+                .where(
+                    tokens.c.hash == token_hash,
+                    tokens.c.node == node,
+                    tokens.c.used.is_(None),
+                    tokens.c.expires >= now,
+                )
+                .values(used=now)
+            )
+            if used.rowcount != 1:
+                return False
+            _replace(connection, credentials, {"node": node}, {"hash": credential_hash, "at": now})
+            return True
+
+    def add_revision(self, revision: Revision) -> None:
+        """Note what came of a commit, unless the last note says the same."""
+        body = msgspec.json.encode(revision.problems)
+        with self._write() as connection:
+            last = connection.execute(
+                sa.select(revisions).order_by(revisions.c.number.desc()).limit(1)
+            ).first()
+            if last is not None and (last.commit, last.accepted, last.problems) == (
+                revision.commit,
+                revision.accepted,
+                body,
+            ):
+                return
+            added = connection.execute(
+                sa.insert(revisions).values(
+                    commit=revision.commit,
+                    accepted=revision.accepted,
+                    problems=body,
+                    at=revision.at,
+                )
+            )
+            number = added.inserted_primary_key[0] if added.inserted_primary_key else 0
+            in_force = (
+                sa.select(sa.func.max(revisions.c.number))
+                .where(revisions.c.accepted.is_(True))
+                .scalar_subquery()
+            )
+            connection.execute(
+                sa.delete(revisions).where(
+                    revisions.c.number <= number - REVISIONS_KEPT,
+                    revisions.c.number < sa.func.coalesce(in_force, 0),
+                )
+            )
+
+    def last_accepted(self) -> Revision | None:
+        """The revision that was in force last."""
+        query = (
+            sa.select(revisions)
+            .where(revisions.c.accepted.is_(True))
+            .order_by(revisions.c.number.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _revision(row)
+
+    def revisions(self, limit: int) -> list[Revision]:
+        """What came of the newest commits; newest first."""
+        query = sa.select(revisions).order_by(revisions.c.number.desc()).limit(limit)
+        with self._engine.connect() as connection:
+            return [_revision(row) for row in connection.execute(query)]
+
+
+def _revision(row: sa.Row[Any]) -> Revision:
+    problems = msgspec.json.decode(row.problems, type=tuple[Problem, ...])
+    return Revision(commit=row.commit, accepted=row.accepted, problems=problems, at=row.at)
+
+
+def _replace(
+    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    connection.execute(sa.delete(table).where(*(table.c[name] == value for name, value in key.items())))  # fmt: skip
+    connection.execute(sa.insert(table).values(**key, **values))
+
+
+def _migrate(connection: sa.Connection, migrations: Sequence[Migration], path: Path) -> None:
+    found = 0
+    if sa.inspect(connection).has_table("schema_version"):
+        found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+    if found > len(migrations):
+        raise Permanent(
+            f"{path} was written by a newer Rackwright (schema {found}, this one speaks "
+            f"{len(migrations)}); upgrade, or restore a backup"
+        )
+    for version, step in enumerate(migrations[found:], start=found + 1):
+        step(connection)
+        connection.execute(sa.delete(schema_version))
+        connection.execute(sa.insert(schema_version).values(version=version))
+
+
+def _on_connect(connection: Any, record: Any) -> None:
+    # The driver's own idea of when a transaction begins leaves DDL outside of it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=10000",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("rackwright_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

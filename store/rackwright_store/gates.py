@@ -1,0 +1,95 @@
+"""Gates: what other nodes have verified of what a node needs, and what others still rest on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle, Gates
+
+Rests = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Of one node's ledger: other node → its ``type/name`` → our ``type/name`` that rest on it."""
+
+
+class Wants(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gates of one node depend on in its bundle."""
+
+    needs: Mapping[str, frozenset[str]]
+    """Address on another node → the digests at which it is needed."""
+    nodes: frozenset[str]
+    """The nodes of ``needs``."""
+    present: frozenset[str]
+    """Our ``type/name`` that are to be there; nothing else is ever removed."""
+
+
+class _Entry(msgspec.Struct):
+    needs: tuple[str, ...] = ()
+
+
+class _Ledger(msgspec.Struct):
+    entries: dict[str, _Entry] = {}
+
+
+def wants_of(bundle: Bundle) -> Wants:
+    """What the gates of ``bundle``'s node depend on."""
+    needs: dict[str, set[str]] = {}
+    for item in bundle.resources:
+        for need in item.needs:
+            if Address.parse(need.address).node not in ("", bundle.node.name):
+                needs.setdefault(need.address, set()).add(need.digest)
+    return Wants(
+        needs={address: frozenset(digests) for address, digests in needs.items()},
+        nodes=frozenset(Address.parse(address).node for address in needs),
+        present=frozenset(
+            str(item.address)
+            for item in bundle.resources
+            if item.data.get("ensure", "present") != "absent"
+        ),
+    )
+
+
+def rests_of(node: str, ledger: bytes) -> Rests:
+    """What ``node`` rests on by its mirrored ledger (JSON). Raises msgspec.ValidationError or
+    ValueError for what is no ledger."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for ours, entry in msgspec.json.decode(ledger, type=_Ledger).entries.items():
+        Address.parse(ours)
+        for text in entry.needs:
+            need = Address.parse(text)
+            if need.node not in ("", node):
+                found.setdefault(need.node, {}).setdefault(str(need.local), []).append(ours)
+    return {
+        other: {address: tuple(sorted(users)) for address, users in uses.items()}
+        for other, uses in found.items()
+    }
+
+
+def gates_of(
+    node: str,
+    wants: Wants,
+    verified: Mapping[str, Mapping[str, str]],
+    rests: Iterable[tuple[str, Rests]],
+) -> Gates:
+    """The gates of ``node``. ``verified`` is digest by node and ``type/name``; ``rests`` has the
+    ledgers of the other nodes of the site.
+
+    What is verified at a digest that nobody asks for, and what is held but wanted anyway, opens
+    and closes nothing; it is left out so that it wakes nobody.
+    """
+    met: dict[str, str] = {}
+    for text, digests in wants.needs.items():
+        address = Address.parse(text)
+        digest = verified.get(address.node, {}).get(str(address.local))
+        if digest is not None and digest in digests:
+            met[text] = digest
+    held: dict[str, list[str]] = {}
+    for other, uses in rests:
+        for ours, users in uses.get(node, {}).items():
+            if ours not in wants.present:
+                held.setdefault(ours, []).extend(f"{other}:{user}" for user in users)
+    return Gates(
+        verified=dict(sorted(met.items())),
+        held={ours: tuple(sorted(users)) for ours, users in sorted(held.items())},
+    )

@@ -1,0 +1,157 @@
+"""What the store answers agents from: everything in memory, bodies made once.
+
+Lives in the event loop; whatever changes here is in the database already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from rackwright.model.bundle import Bundle, Gates
+from rackwright_store.gates import Rests, Wants, gates_of, rests_of, wants_of
+from rackwright_store.runs import RunSummary, Verification
+from rackwright_store.wake import Waiters
+
+
+class Served:
+    """A value with its ETag, and its JSON once somebody has asked for it."""
+
+    __slots__ = ("_body", "etag", "value")
+
+    def __init__(self, value: Bundle | Gates) -> None:
+        self.value = value
+        self.etag = value.etag
+        self._body: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The JSON."""
+        if self._body is None:
+            self._body = msgspec.json.encode(self.value)
+        return self._body
+
+
+class Live:
+    """Bundles and gates in force, and what they come from."""
+
+    def __init__(
+        self,
+        verified: Mapping[str, Mapping[str, str]],
+        ledgers: Mapping[str, bytes],
+        last_runs: Mapping[str, RunSummary],
+    ) -> None:
+        self.waiters = Waiters()
+        self.bundles: dict[str, Served] = {}
+        self.gates: dict[str, Served] = {}
+        self.verified: dict[str, dict[str, str]] = {node: dict(found) for node, found in verified.items()}  # fmt: skip
+        self.ledgers: dict[str, bytes] = dict(ledgers)
+        self.last_runs: dict[str, RunSummary] = dict(last_runs)
+        self._wants: dict[str, Wants] = {}
+        self._needed_by: dict[str, set[str]] = {}
+        self._rests: dict[str, Rests] = {}
+        self._rested_on_by: dict[str, set[str]] = {}
+        for node, body in ledgers.items():
+            self._set_rests(node, rests_of(node, body))
+
+    def bundle(self, node: str) -> Bundle | None:
+        """The bundle in force for ``node``."""
+        served = self.bundles.get(node)
+        return served.value if served and isinstance(served.value, Bundle) else None
+
+    def bundle_etag(self, node: str) -> str:
+        """ETag of the node's bundle; empty when there is none."""
+        served = self.bundles.get(node)
+        return served.etag if served else ""
+
+    def gates_etag(self, node: str) -> str:
+        """ETag of the node's gates; empty when the node is not in the site."""
+        served = self.gates.get(node)
+        return served.etag if served else ""
+
+    def install(self, bundles: Mapping[str, Bundle]) -> frozenset[str]:
+        """Put these bundles in force. Wakes and returns the nodes whose bundle or gates changed."""
+        served: dict[str, Served] = {}
+        changed = self.bundles.keys() - bundles.keys()
+        for node, bundle in bundles.items():
+            old = self.bundles.get(node)
+            if old is not None and old.value is bundle:
+                served[node] = old
+                continue
+            served[node] = new = Served(bundle)
+            self._wants[node] = wants_of(bundle)
+            if old is None or old.etag != new.etag:
+                changed.add(node)
+        self.bundles = served
+        for node in self._wants.keys() - bundles.keys():
+            del self._wants[node]
+        self._needed_by = {}
+        for node, wants in self._wants.items():
+            for other in wants.nodes:
+                self._needed_by.setdefault(other, set()).add(node)
+        for node in self.gates.keys() - bundles.keys():
+            del self.gates[node]
+        changed |= self._new_gates(bundles)
+        self.waiters.wake(changed)
+        return frozenset(changed)
+
+    def note_run(self, summary: RunSummary, verification: Verification) -> frozenset[str]:
+        """A report was kept. Wakes and returns the nodes whose gates changed."""
+        node = summary.node
+        last = self.last_runs.get(node)
+        if not summary.why_run and (last is None or summary.finished >= last.finished):
+            self.last_runs[node] = summary
+        if not verification.set and not verification.clear:
+            return frozenset()
+        known = self.verified.setdefault(node, {})
+        for address in verification.clear:
+            known.pop(address, None)
+        known.update(verification.set)
+        return self._refresh(self._needed_by.get(node, ()))
+
+    def note_ledger(self, node: str, body: bytes, rests: Rests) -> frozenset[str]:
+        """A ledger was mirrored. Wakes and returns the nodes whose gates changed."""
+        before = set(self._rests.get(node, ()))
+        self.ledgers[node] = body
+        self._set_rests(node, rests)
+        return self._refresh(before | set(rests))
+
+    def _set_rests(self, node: str, rests: Rests) -> None:
+        for other in self._rests.get(node, ()):
+            self._rested_on_by[other].discard(node)
+        self._rests[node] = rests
+        for other in rests:
+            self._rested_on_by.setdefault(other, set()).add(node)
+
+    def _refresh(self, nodes: Iterable[str]) -> frozenset[str]:
+        changed = frozenset(self._new_gates(nodes))
+        self.waiters.wake(changed)
+        return changed
+
+    def _new_gates(self, nodes: Iterable[str]) -> set[str]:
+        changed: set[str] = set()
+        for node in nodes:
+            wants = self._wants.get(node)
+            if wants is None:
+                continue
+            # A node that was taken out of the site holds nothing: it will never let go of it.
+            resting = self._rested_on_by.get(node, set()) & self.bundles.keys()
+            found = gates_of(
+                node, wants, self.verified, ((other, self._rests[other]) for other in resting)
+            )
+            new = Served(found)
+            old = self.gates.get(node)
+            if old is None or old.etag != new.etag:
+                self.gates[node] = new
+                changed.add(node)
+        return changed
+
+
+def differing(live: Live, etags: Iterable[tuple[str, str, str]]) -> frozenset[str]:
+    """Of (node, bundle ETag, gates ETag) as known elsewhere, the nodes for which they are old."""
+    return frozenset(
+        node
+        for node, bundle, gates in etags
+        if live.bundle_etag(node) != bundle or live.gates_etag(node) != gates
+    )

@@ -1,0 +1,200 @@
+"""Which revision is in force. One that does not compile is refused whole, and the last good stays.
+
+Facts are treated alike: a node whose facts break a template keeps everybody else's bundles fresh,
+its own facts are left out until they compile, and the status says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, Protocol, TypeVar
+
+from rackwright.model.bundle import Bundle
+from rackwright.model.errors import InputError, Problem
+from rackwright.model.facts import Facts
+from rackwright_store.database import Revision
+
+log = logging.getLogger(__name__)
+Files = Mapping[str, bytes]
+FactsByNode = Mapping[str, Facts]
+
+
+class Compiled(Protocol):
+    """One revision, compiled. With any problem nothing of it is used."""
+
+    @property
+    def problems(self) -> Sequence[Problem]: ...
+
+    @property
+    def bundles(self) -> Mapping[str, Bundle]: ...
+
+
+C = TypeVar("C", bound=Compiled)
+
+
+class Compiler(Protocol[C]):
+    """How files become bundles. `compile` and `recompile` are pure and run in a thread."""
+
+    def belongs(self, path: str) -> bool:
+        """Whether the file at ``path`` of the site's tree is read at all."""
+
+    def compile(self, files: Files, commit: str, facts: FactsByNode) -> C:
+        """Compile a revision."""
+
+    def recompile(self, compiled: C, facts: FactsByNode) -> C:
+        """Compile the same revision with other facts, leaving ``compiled`` as it is."""
+
+    def proposals(self, compiled: C) -> list[dict[str, Any]]:
+        """The proposals of the revision, as plain data."""
+
+    def why(self, compiled: C, node: str, path: str) -> dict[str, Any]:
+        """Where the value at ``path`` of ``node`` came from, as plain data. Raises InputError when
+        there is no such thing."""
+
+
+class Revisions(Generic[C]):
+    """The revisions of one site. Lives in the event loop.
+
+    ``install`` puts bundles in force, ``record`` writes what came of a commit to the database,
+    ``keep`` holds a commit in the mirror.
+    """
+
+    def __init__(
+        self,
+        compiler: Compiler[C],
+        facts: FactsByNode,
+        *,
+        install: Callable[[Mapping[str, Bundle]], object],
+        record: Callable[[Revision], Awaitable[None]],
+        keep: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.compiler = compiler
+        self.facts: dict[str, Facts] = dict(facts)
+        self.compiled: C | None = None
+        self.in_force: Revision | None = None
+        self.refused: Revision | None = None
+        """What came of the newest commit, if it was refused."""
+        self.facts_refused: Mapping[str, Sequence[Problem]] = {}
+        """The nodes whose newest facts do not compile with the revision in force."""
+        self._install, self._record, self._keep = install, record, keep
+        self._accepted: FactsByNode = {}
+        self._changes = 0
+        self._rendered = 0
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compile")
+
+    async def offer(self, commit: str, files: Files, *, restored: Revision | None = None) -> None:
+        """A commit is to be in force, if it compiles. ``restored``: it was already, before we
+        started, and that is on record."""
+        async with self._lock:
+            changes, facts = self._changes, dict(self.facts)
+            found = await self._run(lambda: self._compile(files, commit, facts))
+            now = time.time()
+            if isinstance(found, tuple):
+                compiled, left_out = found
+                accepted = restored or Revision(commit=commit, accepted=True, at=now)
+                if restored is None:
+                    await self._keep(commit)
+                    await self._record(accepted)
+                self.compiled, self.in_force, self.refused = compiled, accepted, None
+                self._use(facts, left_out, changes)
+                log.info("revision %s is in force", commit[:10])
+                return
+            self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
+            if restored is None:
+                await self._record(self.refused)
+            log.warning("revision %s is refused: %s", commit[:10], found[0])
+
+    async def put_facts(self, node: str, facts: Facts) -> None:
+        """A node's facts changed. Returns when the bundles are rendered with them; many that come
+        together are rendered together. Goes on when the caller is cancelled."""
+        self.facts[node] = facts
+        self._changes += 1
+        await asyncio.shield(asyncio.create_task(self._render(self._changes)))
+
+    async def _render(self, change: int) -> None:
+        async with self._lock:
+            if self._rendered >= change or self.compiled is None:
+                return
+            changes, facts, base = self._changes, dict(self.facts), self.compiled
+            self.compiled, left_out = await self._run(
+                lambda: self._admit(base, self._accepted, facts)
+            )
+            self._use(facts, left_out, changes)
+
+    def _use(self, facts: FactsByNode, left_out: Mapping[str, Sequence[Problem]], changes: int) -> None:  # fmt: skip
+        old = self._accepted
+        self._accepted = {
+            node: facts[node] if node not in left_out else old[node]
+            for node in facts
+            if node not in left_out or node in old
+        }
+        self.facts_refused = left_out
+        self._rendered = changes
+        for node, problems in left_out.items():
+            log.warning("facts of %s are left out: %s", node, problems[0])
+        if self.compiled is not None:
+            self._install(self.compiled.bundles)
+
+    def close(self) -> None:
+        """Compile no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # Below: in the compiling thread, on values that nobody changes.
+
+    def _compile(
+        self, files: Files, commit: str, facts: FactsByNode
+    ) -> tuple[C, Mapping[str, Sequence[Problem]]] | list[Problem]:
+        whole = self._try(lambda: self.compiler.compile(files, commit, facts))
+        if not isinstance(whole, list):
+            return whole, {}
+        # Facts that were good for the last revision and are not for this one refuse it. Facts
+        # that were never in use must not.
+        accepted = self._accepted
+        if accepted == facts:
+            return whole
+        base = self._try(lambda: self.compiler.compile(files, commit, accepted))
+        return whole if isinstance(base, list) else self._admit(base, accepted, facts)
+
+    def _admit(
+        self, base: C, accepted: FactsByNode, facts: FactsByNode
+    ) -> tuple[C, dict[str, Sequence[Problem]]]:
+        """``base`` (compiled with ``accepted``) with as much of ``facts`` as compiles, and what is
+        wrong with the rest. Halves what is new until it finds who is to blame."""
+        new = {node: found for node, found in facts.items() if accepted.get(node) != found}
+        if not new:
+            return base, {}
+        compiled = self._try(lambda: self.compiler.recompile(base, {**accepted, **new}))
+        if not isinstance(compiled, list):
+            return compiled, {}
+        if len(new) == 1:
+            return base, dict.fromkeys(new, compiled)
+        nodes = sorted(new)
+        half = len(nodes) // 2
+        first = {**accepted, **{node: new[node] for node in nodes[:half]}}
+        base, left_out = self._admit(base, accepted, first)
+        settled = {node: found for node, found in first.items() if node not in left_out}
+        for node in left_out.keys() & accepted.keys():
+            settled[node] = accepted[node]
+        second = {**settled, **{node: new[node] for node in nodes[half:]}}
+        base, more = self._admit(base, settled, second)
+        return base, {**left_out, **more}
+
+    def _try(self, work: Callable[[], C]) -> C | list[Problem]:
+        try:
+            compiled = work()
+        except InputError as error:
+            return list(error.problems)
+        except Exception as error:
+            # Whatever a commit or a fact can do to us, the last good revision stays in force.
+            log.exception("compiling failed")
+            what = f"internal error while compiling: {type(error).__name__}: {error}"
+            return [Problem(what, "the store's log has the details; please report it")]
+        return list(compiled.problems) or compiled

@@ -1,0 +1,252 @@
+"""What the store does for whoever asks, without HTTP.
+
+Lives in the event loop. Whatever is acknowledged is in the database first; then it changes what is
+in memory; then it wakes whom it concerns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import msgspec
+
+from rackwright.model.facts import Facts
+from rackwright.model.report import Report
+from rackwright_store import auth, status
+from rackwright_store.database import Database, Revision
+from rackwright_store.following import Following
+from rackwright_store.gates import Rests
+from rackwright_store.live import Live
+from rackwright_store.revisions import Compiler, Revisions
+from rackwright_store.runs import summarise, verification
+
+T = TypeVar("T")
+
+
+class Service:
+    """One store, serving one site."""
+
+    def __init__(
+        self, database: Database, following: Following, compiler: Compiler[Any], admin_hash: str
+    ) -> None:
+        self.database = database
+        self.following = following
+        self.live = Live(database.all_verified(), database.all_ledgers(), database.last_runs())
+        facts = {
+            node: msgspec.json.decode(body, type=Facts)
+            for node, body in database.all_facts().items()
+        }
+        self.revisions: Revisions[Any] = Revisions(
+            compiler, facts, install=self.live.install, record=self._record, keep=following.keep
+        )
+        self.credentials = auth.Credentials(admin_hash, database.all_credentials())
+        self._heard: dict[str, float] = {}
+        self._started = time.time()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._write_lock = asyncio.Lock()
+        self._follow: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Put the last good revision in force, and begin to follow the branch."""
+        last = self.database.last_accepted()
+        if last is not None:
+            await self.following.restore(last, self.revisions)
+        if self.revisions.compiled is None:
+            await self.following.check(self.revisions)
+        self._follow = asyncio.create_task(self.following.run(self.revisions))
+
+    def let_go(self) -> None:
+        """End all long polls, and let no new one wait."""
+        self.live.waiters.close()
+
+    async def stop(self) -> None:
+        """Finish what is being written, and close everything."""
+        self.let_go()
+        if self._follow is not None:
+            self._follow.cancel()
+            await asyncio.gather(self._follow, return_exceptions=True)
+        self.following.close()
+        self.revisions.close()
+        async with self._write_lock:
+            self._writer.shutdown(wait=True)
+        self._reader.shutdown(wait=True)
+        self.database.close()
+
+    def heard_from(self, node: str) -> None:
+        """The node's agent gave a sign of life."""
+        self._heard[node] = time.time()
+
+    async def put_facts(self, node: str, body: bytes, facts: Facts) -> str:
+        """Keep a node's facts and render with them. Returns the ETag of its bundle now; empty
+        while it has none."""
+        if self.revisions.facts.get(node) != facts:
+            now = time.time()
+            async with self._write_lock:
+                await self._write(lambda: self.database.put_facts(node, body, now))
+            await self.revisions.put_facts(node, facts)
+        return self.live.bundle_etag(node)
+
+    async def put_ledger(self, node: str, body: bytes, rests: Rests) -> None:
+        """Mirror a node's ledger."""
+        if self.live.ledgers.get(node) == body:
+            return
+        now = time.time()
+        async with self._write_lock:
+            await self._write(lambda: self.database.put_ledger(node, body, now))
+            self.live.note_ledger(node, body, rests)
+
+    async def post_report(self, body: bytes, report: Report) -> None:
+        """Keep a report, once, with what it verified."""
+        received = time.time()
+        summary = summarise(report, received)
+        async with self._write_lock:
+            last = self.live.last_runs.get(report.node)
+            known = self.live.verified.get(report.node, {})
+            came = verification(report, known, last.finished if last else None, received)
+            kept = await self._write(
+                lambda: self.database.put_report(
+                    summary, body, set_verified=came.set, clear_verified=came.clear
+                )
+            )
+            if kept:
+                self.live.note_run(summary, came)
+
+    async def add_token(self, nodes: Collection[str], ttl: float) -> tuple[str, float]:
+        """A new enrolment token, good once for each of ``nodes``, and when it expires."""
+        token, now = auth.new_secret(), time.time()
+        async with self._write_lock:
+            await self._write(
+                lambda: self.database.add_tokens(auth.hashed(token), nodes, now + ttl, now)
+            )
+        return token, now + ttl
+
+    async def enrol(self, token: str, node: str) -> str | None:
+        """A credential for ``node``, replacing any that it had; None when the token is not good."""
+        credential, now = auth.new_secret(), time.time()
+        found = auth.hashed(credential)
+        async with self._write_lock:
+            good = await self._write(
+                lambda: self.database.enrol(auth.hashed(token), node, found, now)
+            )
+            if not good:
+                return None
+            self.credentials.replace(node, found)
+        return credential
+
+    def status(self) -> dict[str, Any]:
+        """How every node and the store itself are doing."""
+        revisions, following = self.revisions, self.following
+        return {
+            "store": {
+                "site": following.shown,
+                "head": following.head,
+                "checked": following.checked or None,
+                "error": following.error,
+                "waiting": len(self.live.waiters),
+                "in_force": status.revision_data(revisions.in_force),
+                "refused": status.revision_data(revisions.refused),
+            },
+            "nodes": [self._node_status(node) for node in sorted(self.live.bundles)],
+        }
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of the site."""
+        bundles = sorted(self._bundles().items())
+        return [
+            {
+                "node": name,
+                "type": bundle.node.type,
+                "platform": bundle.node.platform,
+                "managed": bundle.node.managed,
+                "enrolled": self.credentials.enrolled(name),
+                "roles": list(bundle.roles),
+                "resources": len(bundle.resources),
+            }
+            for name, bundle in bundles
+        ]
+
+    def node(self, name: str) -> dict[str, Any] | None:
+        """All about one node."""
+        bundle = self.live.bundle(name)
+        if bundle is None:
+            return None
+        known = self.live.verified.get(name, {})
+        facts = self.revisions.facts.get(name)
+        return {
+            "status": self._node_status(name),
+            "bundle": msgspec.to_builtins(bundle),
+            "gates": msgspec.to_builtins(self.live.gates[name].value),
+            "facts": msgspec.to_builtins(facts) if facts else None,
+            "verified": dict(sorted(known.items())),
+            "outstanding": list(status.outstanding(bundle, known, self.live.last_runs.get(name))),
+            "facts_problems": status.problem_list(self.revisions.facts_refused.get(name, ())),
+        }
+
+    async def runs(self, node: str, limit: int) -> list[dict[str, Any]]:
+        """The newest runs of one node, or of all."""
+        found = await self._read(lambda: self.database.runs(node, limit))
+        return [_run_data(summary) for summary in found]
+
+    async def report(self, node: str, identity: str) -> bytes | None:
+        """One whole report (JSON)."""
+        return await self._read(lambda: self.database.report(node, identity))
+
+    async def history(self, limit: int) -> list[dict[str, Any] | None]:
+        """What came of the newest commits."""
+        found = await self._read(lambda: self.database.revisions(limit))
+        return [status.revision_data(revision) for revision in found]
+
+    def links(self) -> list[dict[str, Any]]:
+        """Every link end of the site."""
+        return status.link_list(self._bundles(), self.revisions.facts)
+
+    def proposals(self) -> list[dict[str, Any]]:
+        """The proposals of the revision in force."""
+        compiled = self.revisions.compiled
+        return [] if compiled is None else self.revisions.compiler.proposals(compiled)
+
+    def why(self, node: str, path: str) -> dict[str, Any]:
+        """Where a value of a node came from. Raises InputError when there is no such thing."""
+        return self.revisions.compiler.why(self.revisions.compiled, node, path)
+
+    def _bundles(self) -> dict[str, Any]:
+        return {name: self.live.bundle(name) for name in self.live.bundles}
+
+    def _node_status(self, name: str) -> dict[str, Any]:
+        bundle = self.live.bundle(name)
+        assert bundle is not None  # noqa: S101 - the caller has the name from the bundles
+        last = self.live.last_runs.get(name)
+        heard = max(self._heard.get(name, 0.0), last.finished if last else 0.0)
+        in_force = self.revisions.in_force
+        return status.node_status(
+            bundle,
+            last,
+            self.live.verified.get(name, {}),
+            heard=heard,
+            silent=time.time() - max(heard, self._started),
+            enrolled=self.credentials.enrolled(name),
+            commit=in_force.commit if in_force else "",
+            facts_problems=self.revisions.facts_refused.get(name, ()),
+        )
+
+    async def _record(self, revision: Revision) -> None:
+        async with self._write_lock:
+            await self._write(lambda: self.database.add_revision(revision))
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
+
+
+def _run_data(summary: Any) -> dict[str, Any]:
+    fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()
+    }

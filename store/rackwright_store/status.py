@@ -1,0 +1,137 @@
+"""What people are told of nodes, links and revisions, as plain data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from rackwright.model.bundle import Bundle
+from rackwright.model.errors import Problem
+from rackwright.model.facts import Facts
+from rackwright_store.database import Revision
+from rackwright_store.runs import RunSummary
+
+STALE_AFTER = 900.0
+"""Seconds without a sign of life from an agent. One that is well holds a long poll, which it renews
+every minute or so."""
+
+NodeState = Literal[
+    "never seen", "stale", "unreachable", "failed", "refused", "blocked", "changed", "converged"
+]
+
+
+def node_state(last: RunSummary | None, *, silent: float) -> NodeState:
+    """One word for a node: what came of its last run, unless there was none or its agent has been
+    ``silent`` for too many seconds."""
+    if last is None:
+        return "never seen"
+    if silent > STALE_AFTER:
+        return "stale"
+    if last.kind == "unreachable":
+        return "unreachable"
+    if last.kind or last.counts.get("failed"):
+        return "failed"
+    for state in ("refused", "blocked"):
+        if last.counts.get(state):
+            return state
+    return "changed" if last.counts.get("changed") or last.counts.get("removed") else "converged"
+
+
+def outstanding(
+    bundle: Bundle, verified: Mapping[str, str], last: RunSummary | None
+) -> tuple[str, ...]:
+    """The resources that the bundle declares and the node has not verified as they are declared."""
+    removed = set(last.removed) if last else set()
+    return tuple(
+        address
+        for item in bundle.resources
+        for address in (str(item.address),)
+        if verified.get(address) != item.digest
+        and not (item.data.get("ensure") == "absent" and address in removed)
+    )
+
+
+def node_status(
+    bundle: Bundle,
+    last: RunSummary | None,
+    verified: Mapping[str, str],
+    *,
+    heard: float,
+    silent: float,
+    enrolled: bool,
+    commit: str,
+    facts_problems: Sequence[Problem],
+) -> dict[str, Any]:
+    """One line of ``rackwright status``. ``heard`` is when its agent last gave a sign of life, and
+    ``silent`` for how many seconds it could have given one and did not."""
+    state = node_state(last, silent=silent)
+    error = last.error if last else ""
+    if state == "stale":
+        error = f"nothing heard from its agent for {_span(silent)}" + (f"; before that: {error}" if error else "")  # fmt: skip
+    if facts_problems and not error:
+        error = f"its facts do not compile: {facts_problems[0]}"
+    waiting = outstanding(bundle, verified, last)
+    return {
+        "node": bundle.node.name,
+        "type": bundle.node.type,
+        "platform": bundle.node.platform,
+        "managed": bundle.node.managed,
+        "enrolled": enrolled,
+        "state": state,
+        "revision": last.revision if last else "",
+        "current": commit,
+        "pending": commit if waiting else "",
+        "outstanding": len(waiting),
+        "last_run": last.finished if last else None,
+        "heard": heard or None,
+        "via": last.via if last else "",
+        "error": error,
+        "waits_for": list(last.waits_for) if last else [],
+        "deferred": [{"address": item.address, "fact": item.fact} for item in bundle.deferred],
+        "counts": last.counts if last else {},
+    }
+
+
+def revision_data(revision: Revision | None) -> dict[str, Any] | None:
+    """A revision as plain data."""
+    if revision is None:
+        return None
+    return {
+        "commit": revision.commit,
+        "accepted": revision.accepted,
+        "at": revision.at,
+        "problems": problem_list(revision.problems),
+    }
+
+
+def problem_list(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """Problems as plain data, with where they are spelled out."""
+    return [{**problem._asdict(), "where": problem.where} for problem in problems]
+
+
+def link_list(bundles: Mapping[str, Bundle], facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+    """Every link end of the site: declared, found by the node, or both. A link that one end
+    declares is found when either end sees it."""
+    rows: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for node, bundle in bundles.items():
+        for link in bundle.node.links:
+            rows[node, link.port, link.peer, link.peer_port] = {"declared": True, "found": []}
+    for node, known in facts.items():
+        if node not in bundles:
+            continue
+        for seen in known.links:
+            key = (node, seen.port, seen.peer, seen.peer_port)
+            row = rows.setdefault(key, {"declared": False, "found": []})
+            if seen.how not in row["found"]:
+                row["found"].append(seen.how)
+    return [
+        {"node": node, "port": port, "peer": peer, "peer_port": peer_port, **row}
+        for (node, port, peer, peer_port), row in sorted(rows.items())
+    ]
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

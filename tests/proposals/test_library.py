@@ -1,0 +1,196 @@
+"""The role library and the example sites, with the nouns that are installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from rackwright.model.facts import Facts
+from rackwright.provider import Registry
+from rackwright_proposals.compile import Compiled, compile_site, library_roles
+from rackwright_proposals.load import load
+from rackwright_proposals.marks import Problems
+from rackwright_proposals.schema import site_schema
+from rackwright_proposals.tree import Source, read_library, read_tree
+from tests.proposals.sites import resources
+
+EXAMPLES = Path(__file__).parents[2] / "proposals" / "examples"
+REGISTRY = Registry.installed()
+
+
+def _compile(source: Source, facts: dict[str, Facts] | None = None) -> Compiled:
+    made = compile_site(source, REGISTRY.nouns(), facts, REGISTRY.platforms)
+    assert made.problems == ()
+    return made
+
+
+SITE = """
+site: s
+attributes:
+  files: {/etc/a: {content: x, mode: '0600', owner: root}}
+  directories: {/srv: {mode: '0750'}}
+  symlinks: {/etc/b: a}
+  sysctls: {net.ipv4.ip_forward: 1}
+  groups: {ops: {gid: 900}}
+  users:
+    bob: {uid: 1001, groups: [ops], shell: /bin/sh, password_hash: {secret: bob}}
+    eve: {ensure: absent}
+  authorized_keys:
+    bob:laptop: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1IkGzBbnXXb2mEBqIGuDpjSzN5KbnjQ1CMCvK8TkMm
+  packages: [lldpd]
+  hosts: {192.0.2.9: [other]}
+---
+node: web1
+type: server
+attributes:
+  network: {eth0: {vlan: 666, addresses: [10.0.0.1/24], mtu: 9000}, eth1: {}}
+---
+node: web2
+type: server
+---
+node: sw1
+type: switch
+links: {e1: "web1:eth0", e2: "web2:eth0", e3: "pdu1:net"}
+attributes: {address: 192.0.2.2}
+---
+node: pdu1
+type: pdu
+links: {3: "web1:psu1"}
+---
+proposal: p
+attributes:
+  vlans: {666: {name: storage}, 7: {state: retired}, 8: {}}
+  outlets: {3: {state: 'on', on_delay: 5}, 4: {state: 'off', label: spare}}
+DEFAULT
+deploy:
+  vlans: [sw1]
+  access-ports: [sw1]
+  server-network: [web1]
+  outlets: [pdu1]
+  users: [web1]
+  files: [web1]
+  sysctls: [web1]
+  base-server: [web1]
+"""
+
+
+def _library(default: str = "") -> Compiled:
+    return _compile(Source({"site.yaml": SITE.replace("DEFAULT", default).encode()}))
+
+
+@pytest.mark.parametrize(
+    ("node", "address", "data"),
+    [
+        ("sw1", "vlan/666", {"title": "storage"}),
+        ("sw1", "vlan/8", {}),
+        (
+            "sw1",
+            "port/e1",
+            {"admin": "up", "mode": "access", "access_vlan": 666, "description": "web1 eth0"},
+        ),
+        ("pdu1", "outlet/3", {"state": "on", "label": "web1", "on_delay": 5}),
+        ("pdu1", "outlet/4", {"state": "off", "label": "spare"}),
+        ("web1", "interface/eth0", {"state": "up", "addresses": ("10.0.0.1/24",), "mtu": 9000}),
+        ("web1", "interface/eth1", {"state": "up"}),
+        ("web1", "file//etc/a", {"content": "x", "mode": "0600", "owner": "root"}),
+        ("web1", "directory//srv", {"mode": "0750"}),
+        ("web1", "symlink//etc/b", {"target": "a"}),
+        ("web1", "sysctl/net.ipv4.ip_forward", {"value": "1"}),
+        ("web1", "group/ops", {"gid": 900}),
+        (
+            "web1",
+            "user/bob",
+            {"uid": 1001, "groups": ("ops",), "shell": "/bin/sh", "password_hash": "⟦secret:bob⟧"},
+        ),
+        ("web1", "user/eve", {"ensure": "absent"}),
+        ("web1", "package/lldpd", {}),
+        ("web1", "host_entry/192.0.2.9", {"hostnames": ("other",)}),
+        ("web1", "host_entry/192.0.2.2", {"hostnames": ("sw1",)}),
+    ],
+)
+def test_what_the_library_declares(node: str, address: str, data: dict[str, Any]) -> None:
+    name = address.partition("/")[2]
+    assert resources(_library(), node)[address].data == {"name": name, **data}
+
+
+def test_relations_are_written_once() -> None:
+    site = _library()
+    switch = resources(site, "sw1")
+    needs = {need.address: need.digest for need in resources(site, "web1")["interface/eth0"].needs}
+    assert needs == {
+        "sw1:port/e1": switch["port/e1"].digest,
+        "sw1:vlan/666": switch["vlan/666"].digest,
+    }
+    assert "vlan/7" not in switch
+    assert "port/e2" not in switch
+    assert "port/e3" not in switch
+    assert resources(site, "web1")["interface/eth1"].needs == ()
+
+
+def test_ports_of_servers_that_name_no_vlan_get_the_default() -> None:
+    switch = resources(_library("  default_vlan: 8"), "sw1")
+    assert switch["port/e2"].data["access_vlan"] == 8
+    assert switch["port/e1"].data["access_vlan"] == 666
+    assert "port/e3" not in switch
+
+
+def test_every_library_role_is_used_here_and_described() -> None:
+    used = {role for bundle in _library().bundles.values() for role in bundle.roles}
+    assert used == set(library_roles())
+    assert all(library_roles().values())
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
+def test_the_examples_are_right(name: str) -> None:
+    made = _compile(read_tree(EXAMPLES / name))
+    assert made.warnings == ()
+    assert any(bundle.resources for bundle in made.bundles.values())
+
+
+def test_the_lab_hands_off_from_switch_to_server() -> None:
+    site = _compile(read_tree(EXAMPLES / "lab"))
+    switch = resources(site, "sw-a1")
+    net = resources(site, "web1")["file//etc/network/interfaces.d/eth0"]
+    assert {need.address: need.digest for need in net.needs} == {
+        f"sw-a1:{address}": switch[address].digest
+        for address in ("port/GigabitEthernet1/0/1", "vlan/666")
+    }
+    rootless = {"file", "directory", "symlink", "line_in_file", "host_entry"}
+    for node in ("web1", "web2"):
+        assert {item.type for item in site.bundles[node].resources} <= rootless
+
+
+def test_the_editors_schema_takes_what_the_compiler_takes() -> None:
+    schema = site_schema(REGISTRY.nouns())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    files = {**read_library().files}
+    for name in ("minimal", "lab"):
+        files |= read_tree(EXAMPLES / name).files
+    for file, content in files.items():
+        if file.endswith(".yaml"):
+            for document in load(file, content, Problems()):
+                assert validator.is_valid(document), file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nod: x",
+        "node: x",
+        "node: x\ntype: switch\nreach: []",
+        "node: x\ntype: switch\nreach: [{ssh: {host: h, password: clear}}]",
+        "node: x\ntype: switch\nlinks: {a: b}",
+        "role: x\nresources: [{file: /x, contents: y}]",
+        "role: x\nresources: [{file: /x, mode: 644}]",
+        "role: x\nresouces: []",
+        "proposal: x",
+        "proposal: x\ndeploy: {r: n}",
+    ],
+)
+def test_the_editors_schema_refuses(text: str) -> None:
+    (document,) = load("f.yaml", text.encode(), Problems())
+    assert not Draft202012Validator(site_schema(REGISTRY.nouns())).is_valid(document)
