@@ -21,7 +21,9 @@ from rackwright_providers.server.resources import Interface, Mount, Route, Sysct
 from tests.server import inside
 
 
-def run(state: Path, *resources: Resource, why_run: bool = False) -> dict[str, str]:
+def run(
+    state: Path, *resources: Resource, why_run: bool = False, destroy: bool = False
+) -> dict[str, str]:
     """One converge: state by address, with the reason where there is one."""
     bundle = Bundle(
         node=Node(name="web1", type="server", platform="linux"),
@@ -32,6 +34,7 @@ def run(state: Path, *resources: Resource, why_run: bool = False) -> dict[str, s
                 data=to_data(one),
                 digest=digest(one.kind, to_data(one)),
                 origin=Origin(file="site.yaml", line=number),
+                destroy=destroy,
             )
             for number, one in enumerate(resources, 1)
         ),
@@ -77,6 +80,10 @@ def everything(folder: str) -> None:
     cut = run(state, Interface(name="eth0", state="down"), *wanted[2:], gateway)
     assert cut["interface/eth0"].startswith("refused: this carries the path")
     assert "state UP" in ip("link", "show", "eth0")
+
+    # What is in memory is lost with its mount: not unasked.
+    assert run(state, *wanted[:3], gateway)["mount/" + wanted[3].name].startswith("refused")
+    run(state, *wanted, destroy=True)
 
     # No longer declared: what we made goes, the rest is left alone.
     assert run(state)["mount/" + wanted[3].name] == "removed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -105,16 +106,19 @@ class OnPty:
         self.master, self._slave = os.openpty()  # the slave stays open: a line has no hang-up
         tty.setraw(self._slave)
         self.path = os.ttyname(self._slave)
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(self.master, 1024):
-                for char in data.decode():
+        while not self._stop.is_set():
+            if select.select([self.master], [], [], 0.02)[0]:
+                for char in os.read(self.master, 1024).decode():
                     os.write(self.master, self.console.take(char).encode())
 
     def close(self) -> None:
+        self._stop.set()
+        self._thread.join()  # else it would read from whatever gets the descriptor's number next
         for descriptor in (self._slave, self.master):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
