@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from rackwright.engine.converge import Job, converge
-from rackwright.engine.files import replace, run_lock
+from rackwright.engine.files import replace, run_lock, sweep
 from rackwright.engine.ledger import LedgerFile
 from rackwright.engine.spool import Spool, new_id
 from rackwright.model.bundle import Bundle
@@ -60,6 +60,8 @@ class NodeRunner:
         masker = Masker()
         try:
             with run_lock(self.state / "run.lock"):
+                sweep(self.state)
+                sweep(self.state / "reports")
                 secrets = read_secrets(self.secrets)
                 masker = Masker(secrets.values())
                 report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,43 @@ def discover(
     if as_json:
         print_json(facts)
         return 0
-    click.echo(table(["fact", "value"], sorted(_leaves(facts.values))))
+    tables = {key: value for key, value in facts.values.items() if _is_table(value)}
+    plain = {key: value for key, value in facts.values.items() if key not in tables}
+    click.echo(table(["fact", "value"], sorted(_leaves(plain))))
+    for key, value in sorted(tables.items()):
+        columns = list(dict.fromkeys(column for row in value.values() for column in row))
+        click.echo()
+        rows = [
+            [name, *(_text(row.get(column, "")) for column in columns)]
+            for name, row in sorted(value.items(), key=lambda item: _natural(item[0]))
+        ]
+        click.echo(table([key, *columns], rows))
     if facts.links:
         click.echo()
         rows = [(link.port, link.peer, link.peer_port, link.how) for link in facts.links]
         click.echo(table(["port", "peer", "peer port", "seen by"], rows))
     return 0
+
+
+def _is_table(value: Any) -> bool:
+    """Whether ``value`` is a map of several flat maps, which read best as rows."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(row, dict) for row in value.values())
+        and not any(isinstance(cell, dict) for row in value.values() for cell in row.values())
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts ``port 10`` behind ``port 9``."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -57,6 +89,4 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
         return [leaf for key in value for leaf in _leaves(value[key], f"{path}.{key}".lstrip("."))]
     if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list)) for item in value):
         return [leaf for i, item in enumerate(value) for leaf in _leaves(item, f"{path}.{i}")]
-    if isinstance(value, (list, tuple)):
-        return [(path, ", ".join(map(str, value)))]
-    return [(path, str(value))]
+    return [(path, _text(value))]

@@ -60,7 +60,8 @@ def style_state(state: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An aligned table; cells may hold colour. Columns are as wide as they need to be."""
-    lines = [[click.style(name.upper(), bold=True) for name in head], *map(list, rows)]
+    titles = [click.style(name.upper(), bold=True) if name else "" for name in head]
+    lines = [titles, *map(list, rows)]
     widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
         "  ".join(

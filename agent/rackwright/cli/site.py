@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rackwright.cli import options
-from rackwright.cli.output import print_json, show_problems
+from rackwright.cli.output import print_json, show_problems, table
 from rackwright.model.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def init(directory: Path) -> int:
         shutil.copytree(source, directory, dirs_exist_ok=True)
     host = socket.gethostname().split(".")[0] or "localhost"
     for path in directory.rglob("*.yaml"):
-        path.write_text(path.read_text().replace("THIS-HOST", host))
+        path.write_text(path.read_text().replace("server1", host))
     click.echo(f"made {directory}: try  rackwright lint {directory}")
     click.echo(f"            and  rackwright plan {host} --site {directory}")
     return 0
@@ -84,9 +85,100 @@ def lint(site: Path, as_json: bool) -> int:
 @click.command()
 def schema() -> int:
     """Print the JSON Schema of site files, for editors (yaml-language-server and others)."""
-    from rackwright_proposals.schema import site_schema
-
     from rackwright.provider import Registry
+    from rackwright_proposals.schema import site_schema
 
     print_json(site_schema(Registry.installed().nouns()))
     return 0
+
+
+@click.command()
+@click.argument("node")
+@click.argument("path")
+@options.site(required=False)
+@options.state
+@options.store
+@click.option(
+    "--credential",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="RACKWRIGHT_ADMIN",
+    help="File with the store's admin credential.",
+)
+@options.as_json
+def why(
+    node: str,
+    path: str,
+    site: Path | None,
+    state: Path,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
+    as_json: bool,
+) -> int:
+    """Say where a value or a resource of NODE comes from.
+
+    PATH is an attribute (vlans.666.name) or a resource (vlan/666, file//etc/motd).
+    """
+    import msgspec
+
+    if site is not None:
+        from rackwright_proposals.why import why as explain
+
+        found = msgspec.to_builtins(explain(_tree(site, state).checked(), node, path))
+    else:
+        from rackwright.cli.ask import connect
+
+        found = connect(store_url, ca, credential).why(node, path)
+    if as_json:
+        print_json(found)
+    elif "address" in found:
+        _show_resource(found)
+    else:
+        _show_value(found)
+    return 0
+
+
+def _at(origin: dict[str, Any] | None) -> str:
+    if not origin:
+        return ""
+    commit = f"@{origin['commit'][:10]}" if origin.get("commit") else ""
+    return f"{origin['file']}:{origin['line']}{commit}"
+
+
+def _show_value(found: dict[str, Any]) -> None:
+    value = json.dumps(found.get("value"), ensure_ascii=False)
+    click.echo(f"{found['node']} {click.style(found['path'], bold=True)} = {value}")
+    said = found.get("said", [])
+    rows = [
+        (
+            item["level"],
+            item["by"],
+            json.dumps(item["value"], ensure_ascii=False),
+            _at(item["origin"]),
+            "" if number == len(said) - 1 or isinstance(item["value"], dict) else "overridden",
+        )
+        for number, item in enumerate(said)
+    ]
+    click.echo(table(["level", "by", "value", "at", ""], rows))
+    if found.get("leaves") and not found.get("origin"):
+        click.echo()
+        leaves = [(path, _at(origin)) for path, origin in found["leaves"].items()]
+        click.echo(table(["leaf", "at"], leaves))
+
+
+def _show_resource(found: dict[str, Any]) -> None:
+    click.echo(f"{found['node']}:{click.style(found['address'], bold=True)}")
+    rows = [("declared at", _at(found["origin"])), ("role", found["role"])]
+    rows += [("deployed by", name) for name in found.get("proposals", [])]
+    rows += [("needs", need) for need in found.get("needs", [])]
+    rows += [("needed by", need) for need in found.get("needed_by", [])]
+    if found.get("waits_for"):
+        rows.append(("waits for the fact", found["waits_for"]))
+    rows += [
+        (key, json.dumps(value, ensure_ascii=False))
+        for key, value in found.get("data", {}).items()
+        if key != "name"
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"  {name:<{width}}  {value}")

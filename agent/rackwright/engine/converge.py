@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -30,8 +29,7 @@ from rackwright.model.secret import Masker
 from rackwright.provider import AnyProvider, Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What one converge works on."""
 
     bundle: Bundle
@@ -40,7 +38,7 @@ class Job:
     here: str = ""
     """The host that this runs on, by its node name: links to it carry our path."""
     why_run: bool = False
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = msgspec.field(default_factory=threading.Event)
     """When set, the resource in hand is finished and the rest left for the next run."""
     mirror: Callable[[Ledger], None] = lambda _: None
     """Sends the ledger where it survives this host. Must not raise."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from rackwright.engine import gate, guard
 from rackwright.engine.declared import Declarations
@@ -16,8 +17,7 @@ from rackwright.model.report import State
 from rackwright.model.resource import Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """Why a resource is not, or not yet, what is declared."""
 
     state: State
@@ -25,12 +25,11 @@ class Held:
     waits_for: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What will be done, and what will not and why."""
 
-    plan: Plan = field(default_factory=Plan)
-    held: Mapping[Address, Held] = field(default_factory=dict)
+    plan: Plan = Plan()
+    held: Mapping[Address, Held] = {}
 
     @property
     def allowed(self) -> tuple[Change, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import msgspec
 
@@ -18,8 +16,7 @@ from rackwright.model.secret import reveal
 from rackwright.provider import AnyProvider
 
 
-@dataclass(frozen=True)
-class Declarations:
+class Declarations(msgspec.Struct, frozen=True):
     """All that one run knows of what is declared, before it looks at the device."""
 
     items: tuple[Item, ...]

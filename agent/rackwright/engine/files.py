@@ -28,6 +28,27 @@ def replace(path: Path, body: bytes, *, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
+def sweep(directory: Path) -> None:
+    """Remove what `replace` had begun in ``directory`` when its process was killed.
+
+    To be called when no thread of this process is writing there.
+    """
+    for draft in directory.glob(".*.new"):
+        pid = draft.name.split(".")[-2]
+        if pid.isdecimal() and (int(pid) == os.getpid() or not _lives(int(pid))):
+            draft.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in ``path`` last."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from rackwright.engine.decide import Decision, Held
 from rackwright.engine.declared import Declarations
@@ -13,20 +13,19 @@ from rackwright.model.change import Change
 from rackwright.model.report import Outcome
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """What a run has done so far, by canonical address."""
 
-    held: dict[Address, Held] = field(default_factory=dict)
+    held: dict[Address, Held] = {}
     """What was decided against, or went wrong on the way."""
-    seconds: dict[Address, float] = field(default_factory=dict)
+    seconds: dict[Address, float] = {}
     """How long each change took to send; a key says that it was sent."""
-    commands: dict[Address, tuple[str, ...]] = field(default_factory=dict)
-    verified: set[Address] = field(default_factory=set)
+    commands: dict[Address, tuple[str, ...]] = {}
+    verified: set[Address] = msgspec.field(default_factory=set)
     """Sent, and seen as meant when read back."""
-    absent: set[Address] = field(default_factory=set)
+    absent: set[Address] = msgspec.field(default_factory=set)
     """Meant to be made, and seen not to be there."""
-    notified: set[str] = field(default_factory=set)
+    notified: set[str] = msgspec.field(default_factory=set)
 
 
 def outcomes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ KEPT = 1000
 
 def new_id(now: float | None = None) -> str:
     """An id that sorts by time and is never given twice."""
-    return f"{int((time.time() if now is None else now) * 1000):013d}-{secrets.token_hex(6)}"
+    return f"{int((time.time() if now is None else now) * 1000):013d}-{os.urandom(6).hex()}"
 
 
 class Spool:

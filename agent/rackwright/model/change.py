@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from rackwright.model.address import Address
 from rackwright.model.report import FieldChange
@@ -13,8 +15,7 @@ from rackwright.model.resource import Resource
 Action = Literal["create", "update", "remove", "release", "notify"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change. ``after`` is what is declared, ``before`` what was observed; both hold secrets in
     clear, so neither is ever shown: `fields` is what people see, masked.
 
@@ -41,13 +42,12 @@ class Change:
         return frozenset(change.field for change in self.fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The changes in the order in which they are to be made, and what needs none."""
 
     changes: tuple[Change, ...] = ()
     in_sync: tuple[Address, ...] = ()
-    needs: Mapping[Address, frozenset[Address]] = field(default_factory=dict)
+    needs: Mapping[Address, frozenset[Address]] = {}
     """Of each change: the addresses of this node that must have gone well before it."""
 
 
@@ -63,8 +63,7 @@ class Step:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a provider is asked to read."""
 
     types: frozenset[type[Resource]]
