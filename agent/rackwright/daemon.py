@@ -9,14 +9,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import select
 import signal
-import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rackwright.model.errors import RackwrightError, Temporary
 from rackwright.model.report import Report
@@ -34,12 +31,17 @@ POLL = 55.0
 """Seconds that one long poll at the store lasts; below what proxies cut at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """How often a node is converged. Seconds."""
 
     interval: float = 1800.0
     splay: float = 300.0
+
+
+def _chance() -> float:
+    from random import random  # one run alone needs no chance, and this takes long to import
+
+    return random()  # noqa: S311 - it spreads load and keeps no secret
 
 
 class Loop:
@@ -50,7 +52,7 @@ class Loop:
         runner: NodeRunner,
         pace: Pace,
         report: Callable[[Report], None] = lambda _report: None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _chance,
     ) -> None:
         self.runner, self._pace, self._report, self._jitter = runner, pace, report, jitter
         self._wake = threading.Event()
@@ -140,7 +142,7 @@ class Waker:
                 continue
             except Temporary:
                 failures += 1
-                self._stop.wait(min(30.0, 0.5 * 2 ** min(failures, 6)) * (0.5 + random.random()))  # noqa: S311
+                self._stop.wait(min(30.0, 0.5 * 2 ** min(failures, 6)) * (0.5 + _chance()))
                 continue
             except RackwrightError as error:
                 log.error("the store refuses to wake us: %s", error)
@@ -229,6 +231,8 @@ def tell_systemd(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
+    import socket
+
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:

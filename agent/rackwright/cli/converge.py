@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -134,7 +134,7 @@ def agent(
     As a daemon it runs every --interval, at once when the store wakes it, and on SIGHUP or SIGUSR1.
     SIGTERM finishes the resource in hand and leaves.
     """
-    name = node or socket.gethostname()
+    name = node or os.uname().nodename
     stop = threading.Event()
     shown = _Shown(as_json=as_json, verbose=verbose, quiet_when_same=not once)
     origin = _Origin(store_url, ca, site, token, state)

@@ -57,8 +57,8 @@ def discover(
         click.echo(table([key, *columns], rows))
     if facts.links:
         click.echo()
-        rows = [(link.port, link.peer, link.peer_port, link.how) for link in facts.links]
-        click.echo(table(["port", "peer", "peer port", "seen by"], rows))
+        seen = [(link.port, link.peer, link.peer_port, link.how) for link in facts.links]
+        click.echo(table(["port", "peer", "peer port", "seen by"], seen))
     return 0
 
 
@@ -85,7 +85,7 @@ def _text(value: Any) -> str:
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
     """Dotted paths and texts; lists of plain values stay on one line."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         return [leaf for key in value for leaf in _leaves(value[key], f"{path}.{key}".lstrip("."))]
     if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list)) for item in value):
         return [leaf for i, item in enumerate(value) for leaf in _leaves(item, f"{path}.{i}")]

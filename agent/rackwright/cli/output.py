@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -35,7 +33,7 @@ MARKS = {"create": "+", "update": "~", "remove": "-", "release": "·", "notify":
 
 def print_json(data: Any) -> None:
     """``data`` (plain or msgspec types) on standard output."""
-    click.echo(json.dumps(msgspec.to_builtins(data), indent=2, ensure_ascii=False))
+    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
@@ -124,6 +122,8 @@ def _show_outcome(outcome: Outcome, would: str) -> None:
 def _field(change: FieldChange, *, fresh: bool) -> list[str]:
     old, new = change.old, change.new
     if isinstance(new, str) and ("\n" in new or (isinstance(old, str) and "\n" in old)):
+        import difflib
+
         before = old.splitlines() if isinstance(old, str) else []
         lines = list(difflib.unified_diff(before, new.splitlines(), lineterm="", n=2))[2:]
         return [f"{change.field}:", *(_diff_line(line) for line in lines)]
@@ -141,7 +141,7 @@ def _diff_line(line: str) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "nothing"
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
 
 
 def summary(report: Report) -> str:

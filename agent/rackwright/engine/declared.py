@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -12,11 +13,11 @@ from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Declared
 from rackwright.model.errors import RackwrightError
 from rackwright.model.resource import Resource, from_data, to_data
-from rackwright.model.secret import reveal
+from rackwright.model.secret import names_in, reveal
 from rackwright.provider import AnyProvider
 
 
-class Declarations(msgspec.Struct, frozen=True):
+class Declarations(msgspec.Struct, frozen=True, dict=True):
     """All that one run knows of what is declared, before it looks at the device."""
 
     items: tuple[Item, ...]
@@ -59,7 +60,10 @@ def prepare(
             continue
         try:
             shown = provider.canonical(from_data(kind, declared.data))
-            resource = provider.canonical(from_data(kind, reveal(declared.data, secrets)))
+            resource = shown
+            if names_in(declared.data):
+                revealed = reveal(declared.data, secrets)
+                resource = provider.canonical(from_data(kind, revealed))
         except (RackwrightError, msgspec.ValidationError, ValueError) as error:
             unusable[name] = str(error)
             continue

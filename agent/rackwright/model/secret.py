@@ -69,6 +69,11 @@ class Masker:
         ordered = sorted(parts, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to mask."""
+        return self._pattern is None
+
     def text(self, text: str) -> str:
         """``text`` with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text
