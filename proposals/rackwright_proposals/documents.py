@@ -8,7 +8,7 @@ from typing import Any
 
 from rackwright.model.site import Way
 from rackwright_proposals.entries import Entry
-from rackwright_proposals.marks import Map, Mark
+from rackwright_proposals.marks import Mark
 from rackwright_proposals.merge import Branch
 
 KINDS = ("site", "node", "role", "proposal")
@@ -64,7 +64,7 @@ class RoleDocument(Document):
     """A role. An empty ``types`` means every type of node."""
 
     types: tuple[str, ...]
-    schema: Map
+    schema: Mapping[str, Any]
     """Property name → JSON Schema."""
     resources: tuple[Entry, ...]
     directory: str

@@ -76,7 +76,7 @@ def read_entry(
         needs=_read_addresses(written, "needs", problems),
         notifies=_read_addresses(written, "notifies", problems),
         destroy=_read_flag(written, "destroy", problems),
-        purge=_read_purge(written, kind, problems),
+        purge=_read_purge(written, noun, problems),
     )
     if entry.name.constant and not entry.purge:
         _check_constant_name(kind, written[kind], name_mark, problems)
@@ -199,7 +199,8 @@ def _read_flag(written: Map, key: str, problems: Problems) -> Value | None:
     return value
 
 
-def _read_purge(written: Map, kind: str, problems: Problems) -> bool:
+def _read_purge(written: Map, noun: type[Resource], problems: Problems) -> bool:
+    kind = noun.kind
     value: Any = written.get("purge", False)
     everything = bool(written[kind] == ALL)
     if not isinstance(value, bool):
@@ -210,6 +211,10 @@ def _read_purge(written: Map, kind: str, problems: Problems) -> bool:
     elif everything and not value:
         problems.add(
             f"'*' is no name of a {kind}", written.at(kind), "for the type's rest add purge: true"
+        )
+    elif value and not noun.listed:
+        problems.add(
+            f"a {kind} cannot be purged: no node can list all that it has", written.key_at("purge")
         )
     elif value:
         for key in written:

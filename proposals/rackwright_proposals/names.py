@@ -30,8 +30,6 @@ def suggest(name: str, known: Collection[str], what: str = "there are") -> str:
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key by which ``Ethernet2`` comes before ``Ethernet10``."""
-    if text.isdecimal() and text.isascii():
-        return ((0, int(text) if len(text) < 20 else 10**20, text),)
     return tuple(
         (0, int(part) if len(part) < 20 else 10**20, part)
         if part.isdecimal() and part.isascii()

@@ -188,12 +188,12 @@ def _read_role(
     check_keys("a role", document, ROLE_KEYS, problems)
     if "for" in document and document["for"] == []:
         problems.add(f"for of {of} is empty", document.at("for"), "leave it out to mean any type")
-    schema = as_map(of, document, "attributes", problems)
-    check_schemas(name, schema, problems)
-    for key in schema:
+    attributes = as_map(of, document, "attributes", problems)
+    schema = check_schemas(name, attributes, problems)
+    for key in attributes:
         if key in BUILT_IN:
             problems.add(
-                f"an attribute cannot be named {key!r}, which is built in", schema.key_at(key)
+                f"an attribute cannot be named {key!r}, which is built in", attributes.key_at(key)
             )
     description = document.get("description", "")
     if "description" in document:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import ValidationError
 from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from rackwright_proposals.marks import Map, Mark, Problems, mark_within
 from rackwright_proposals.merge import Branch, Leaf, value_of
@@ -20,11 +20,13 @@ _SHOWN = 200
 
 @cache
 def _of_schemas() -> Draft202012Validator:
-    return Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    meta = Draft202012Validator
+    return meta(meta.META_SCHEMA, format_checker=meta.FORMAT_CHECKER)  # formats: regex
 
 
-def check_schemas(role: str, schema: Map, problems: Problems) -> None:
-    """Every attribute's schema must be one."""
+def check_schemas(role: str, schema: Map, problems: Problems) -> dict[str, Any]:
+    """The attributes' schemas by name, True in place of those that are none."""
+    found: dict[str, Any] = {}
     for name, written in schema.items():
         mark = schema.at(name)
         if not isinstance(written, (Map, bool)):
@@ -34,12 +36,16 @@ def check_schemas(role: str, schema: Map, problems: Problems) -> None:
                 mark,
                 "e.g. {type: string}",
             )
+            found[name] = True
             continue
+        found[name] = written
         for error in _of_schemas().iter_errors(plain_schema(written)):
             problems.add(
                 f"the schema of attribute {name!r} of role {role!r} is wrong: {_short(error)}",
                 mark_within(written, mark, error.absolute_path),
             )
+            found[name] = True
+    return found
 
 
 def plain_schema(written: Any) -> Any:
@@ -58,12 +64,14 @@ class AttributeChecker:
         self._validators: dict[tuple[str, str], Draft202012Validator] = {}
         self._seen: dict[tuple[str, str, int], tuple[Any, bool]] = {}
 
-    def check(self, role: str, schema: Map, merged: Branch, problems: Problems) -> bool:
+    def check(
+        self, role: str, schema: Mapping[str, Any], merged: Branch, problems: Problems
+    ) -> bool:
         """Whether ``merged`` is right for ``role``; what is not goes to ``problems``."""
         right = True
         for name, written in schema.items():
             kid = merged.kids.get(name)
-            if kid is None or not isinstance(written, (Map, bool)):
+            if kid is None:
                 continue
             value = value_of(kid)
             key = (role, name, id(value))
@@ -87,8 +95,9 @@ class AttributeChecker:
                 path = [name, *map(str, error.absolute_path)]
                 message = f"attribute {'.'.join(path)} of role {role!r}: {_short(error)}"
                 problems.add(message, _mark_of(kid, error), _hint(error))
-        except (Unresolvable, SchemaError, RecursionError) as error:
-            problems.add(f"the schema of attribute {name!r} of role {role!r}: {error}", kid.mark)
+        except Exception as error:  # noqa: BLE001 - a schema's references and patterns are users' input
+            reason = " ".join(str(error).split())[:_SHOWN]
+            problems.add(f"the schema of attribute {name!r} of role {role!r}: {reason}", kid.mark)
             right = False
         return right
 

@@ -215,12 +215,6 @@ def test_a_unit_that_goes_silent_is_unreachable_and_later_well(opener: Opener) -
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (Outlet(name="0"), "'0' is not an outlet's number"),
-        (Outlet(name="-1"), "'-1' is not an outlet's number"),
-        (Outlet(name="one"), "'one' is not an outlet's number"),
-        (Outlet(name="1.5"), "is not an outlet's number"),
-        (Outlet(name="٣"), "is not an outlet's number"),
-        (Outlet(name=""), "'' is not an outlet's number"),
         (Outlet(name="1", ensure="absent"), "cannot be absent"),
         (Outlet(name="1", label="Netzteil-ä"), "not plain ASCII"),
         (Outlet(name="1", label="two\nlines"), "not plain ASCII"),

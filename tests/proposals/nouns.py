@@ -13,6 +13,7 @@ from rackwright.model.secret import Secret
 
 class Vlan(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "vlan"
+    listed: ClassVar[bool] = True
     title: Annotated[str, Meta(max_length=32)] | None = None
 
     def __post_init__(self) -> None:

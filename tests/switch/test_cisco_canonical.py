@@ -91,7 +91,7 @@ def test_canonical(given: Any, canonical: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *(Vlan(name=name) for name in ("1", "1002", "1005", "0", "4095", "x", "10-11", "", "६")),
+        *(Vlan(name=name) for name in ("1", "1002", "1005")),
         Vlan(name="10", title="two\nlines"),
         Vlan(name="10", title='say "x"'),
         Vlan(name="10", title="größe"),

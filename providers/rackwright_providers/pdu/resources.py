@@ -21,8 +21,14 @@ class Outlet(Resource, frozen=True, kw_only=True):
     label: Annotated[str, Meta(max_length=63)] | None = None
     """The outlet's name on the unit."""
     on_delay: Annotated[int, SECONDS] | None = None
-    """Seconds from the unit's power-on to this outlet's; -1 means never."""
+    """Seconds from the unit's own start, or from a delayed command, to this outlet's power; -1 means
+    never. ``state`` is switched at once."""
     off_delay: Annotated[int, SECONDS] | None = None
+    """Seconds from a delayed command to this outlet's end of power; -1 means never."""
+
+    def __post_init__(self) -> None:
+        if not (self.name.isascii() and self.name.isdecimal() and 1 <= int(self.name) <= 999):
+            raise ValueError(f"an outlet's name is its number, 1 to 999, not {self.name!r}")
 
     @property
     def index(self) -> int:

@@ -128,8 +128,6 @@ class SnmpPdu:
         if not isinstance(resource, Outlet):
             raise Permanent(f"{self.platform} has no {resource.kind}")
         name = resource.name
-        if not (name.isascii() and name.isdigit() and int(name) > 0):
-            raise Permanent(f"{name!r} is not an outlet's number")
         if resource.ensure == "absent":
             raise Permanent(f"outlet {name} cannot be absent: say `state: off`")
         self._check_label(resource.label)

@@ -173,9 +173,7 @@ def _with_encapsulation(lines: Sequence[str]) -> list[str]:
 
 
 def _vlan(vlan: Vlan) -> Vlan:
-    number = int(vlan.name) if vlan.name.isascii() and vlan.name.isdecimal() else 0
-    if not vlanset.FIRST <= number <= vlanset.LAST:
-        raise Permanent(f"{vlan.name!r} is not a VLAN id within {vlanset.FIRST}-{vlanset.LAST}")
+    number = vlan.id
     if number in ios_parse.RESERVED_VLANS:
         raise Permanent(f"VLAN {number} is the switch's own: it cannot be made, named or removed")
     if vlan.title is not None:

@@ -145,11 +145,7 @@ class OpenVSwitch:
 
 
 def _canonical_vlan(vlan: Vlan) -> Vlan:
-    if not vlan.name.isdecimal() or not vlanset.FIRST <= int(vlan.name) <= vlanset.LAST:
-        raise Permanent(
-            f"a VLAN is named by its id, {vlanset.FIRST} to {vlanset.LAST}: {vlan.name!r}"
-        )
-    return msgspec.structs.replace(vlan, name=str(int(vlan.name)))
+    return msgspec.structs.replace(vlan, name=str(vlan.id))
 
 
 def _canonical_port(port: Port) -> Port:

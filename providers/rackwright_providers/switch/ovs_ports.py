@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change
@@ -68,21 +69,25 @@ def port_of(row: Row, interface: Row) -> Port:
     tag = optional(row["tag"])
     kind = optional(row["vlan_mode"]) or ("trunk" if tag is None else "access")
     tag = tag or None  # VLAN 0 is no VLAN
+    # native-tagged and dot1q-tunnel are neither access nor trunk: where a mode is declared, that
+    # is a change that people see.
+    mode: Literal["access", "trunk"] | None = None
     access = native = allowed = None
-    if kind == "access" or kind == "dot1q-tunnel":
+    if kind == "access":
+        mode, access = "access", tag
+    elif kind == "dot1q-tunnel":
         access = tag
+    elif kind == "native-tagged":
+        allowed = _allowed(row, also=tag)
+    elif kind == "native-untagged":
+        mode, native, allowed = "trunk", tag, _allowed(row)
     else:
-        allowed = _allowed(row)
-        if kind == "native-untagged":
-            native = tag
-        elif kind == "native-tagged" and tag and allowed != "all":
-            # Our native VLAN leaves the port untagged, so this one is but another that it trunks.
-            allowed = vlanset.show(vlanset.parse(allowed) | {tag})
+        mode, allowed = "trunk", _allowed(row)
     return Port(
         name=row["name"],
         admin=optional(interface.get("admin_state", [])),
         description=str(row["external_ids"].get(DESCRIPTION_KEY, "")),
-        mode={"access": "access", "dot1q-tunnel": None}.get(kind, "trunk"),
+        mode=mode,
         access_vlan=access,
         native_vlan=native,
         allowed_vlans=allowed,
@@ -90,11 +95,12 @@ def port_of(row: Row, interface: Row) -> Port:
     )
 
 
-def _allowed(row: Row) -> str:
+def _allowed(row: Row, also: int | None = None) -> str:
     trunks = as_list(row["trunks"])
     if not trunks:
         return "all"
-    return vlanset.show(v for v in trunks if vlanset.FIRST <= v <= vlanset.LAST)
+    wanted = [vlan for vlan in (*trunks, also or 0) if vlanset.FIRST <= vlan <= vlanset.LAST]
+    return vlanset.show(wanted)
 
 
 def vlan_command(change: Change) -> tuple[str, ...]:

@@ -24,6 +24,12 @@ class Vlan(Resource, frozen=True, kw_only=True):
     title: Annotated[str, Meta(max_length=32)] | None = None
     """The VLAN's name on the switch. Users write it as ``title``."""
 
+    def __post_init__(self) -> None:
+        plain = self.name.isascii() and self.name.isdecimal()
+        if not plain or not vlanset.FIRST <= int(self.name) <= vlanset.LAST:
+            low, high = vlanset.FIRST, vlanset.LAST
+            raise ValueError(f"a VLAN's name is its id, {low} to {high}, not {self.name!r}")
+
     @property
     def id(self) -> int:
         """The VLAN id."""
