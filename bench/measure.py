@@ -7,7 +7,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,3 +81,12 @@ def machine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "python": ".".join(map(str, __import__("sys").version_info[:3])),
     }
+
+
+Progress = Callable[[str], None]
+"""Hears a line for people when something has been measured."""
+
+
+def medians(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each figure by itself, rounded."""
+    return {name: round(statistics.median(one[name] for one in figures), 4) for name in figures[0]}

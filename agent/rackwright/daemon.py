@@ -62,6 +62,8 @@ class Loop:
         """Show what would be done; write nothing."""
         self._once = False
         self.running = False
+        self.resting = False
+        """Between two runs."""
         self._ended: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._go, name=runner.node, daemon=True)
 
@@ -94,7 +96,9 @@ class Loop:
             self._report(report)
             if self._once:
                 return
+            self.resting = True
             self._wake.wait(self.pause())
+            self.resting = False
 
     def pause(self) -> float:
         """Seconds to the next run when nothing wakes us."""
@@ -124,7 +128,10 @@ class Waker:
                 Watch(node, source.credential, source.etag, source.gates_etag)
                 for node, loop in self._loops.items()
                 for source in (loop.runner.source,)
-                if isinstance(source, StoreSource) and source.etag
+                # In its first run a node has its bundle before its gates, and would be woken for these.
+                if isinstance(source, StoreSource)
+                and source.etag
+                and (source.gates_etag or loop.resting)
             ]
             # A node that was woken and has not fetched its news yet would make the poll return at
             # once, again and again: leave it out until it has.
@@ -135,6 +142,10 @@ class Waker:
                 continue
             try:
                 changed = self._client.wait(fresh, POLL if len(fresh) == len(self._loops) else 1.0)
+                if failures:
+                    # What was reported while it was away need not wait for the next run.
+                    for loop in self._loops.values():
+                        loop.runner.deliver()
                 failures = 0
             except WatchRefused as error:
                 log.error("%s", error)

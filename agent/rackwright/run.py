@@ -75,7 +75,7 @@ class NodeRunner:
             bug = Permanent(f"a fault in Rackwright, see its log: {type(error).__name__}: {error}")
             report = self._failed(started, bug, masker, why_run)
             self.close()
-        if not why_run:
+        if self.source.collects and not why_run:
             Spool(self.state / "reports").add(report)
             self.deliver()
         return report

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """What one node's runs need from outside. Methods raise Unreachable when it is away."""
 
+    collects: bool
+    """Somebody waits for the reports: they are kept on disk until they are delivered."""
+
     def send_facts(self, facts: Facts) -> None:
         """Have the bundle rendered with ``facts`` from now on."""
 
@@ -51,6 +54,8 @@ class _Kept(msgspec.Struct, frozen=True):
 class StoreSource:
     """One node of a store, with the last bundle and gates on disk for when the store is away."""
 
+    collects = True
+
     def __init__(self, client: StoreClient, node: str, credential: str, state: Path) -> None:
         self.client, self.node, self.credential = client, node, credential
         self._bundle_file = state / "bundle.json"
@@ -71,6 +76,8 @@ class StoreSource:
             log.warning(
                 "%s: the store is away (%s); going on from the last bundle", self.node, error
             )
+            # So that an agent that started meanwhile is woken too when the store is back.
+            self.etag = kept.etag
             return kept.bundle
         if got is None and kept is not None:
             self.etag = kept.etag

@@ -93,7 +93,7 @@ class Following:
     def close(self) -> None:
         """Follow no more; a git that is at work is ended."""
         self._follower.interrupt()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

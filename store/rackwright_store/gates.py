@@ -16,7 +16,7 @@ Rests = Mapping[str, Mapping[str, tuple[str, ...]]]
 class Wants(msgspec.Struct, frozen=True, kw_only=True):
     """What the gates of one node depend on in its bundle."""
 
-    needs: Mapping[str, frozenset[str]]
+    needs: Mapping[Address, frozenset[str]]
     """Address on another node → the digests at which it is needed."""
     nodes: frozenset[str]
     """The nodes of ``needs``."""
@@ -34,14 +34,15 @@ class _Ledger(msgspec.Struct):
 
 def wants_of(bundle: Bundle) -> Wants:
     """What the gates of ``bundle``'s node depend on."""
-    needs: dict[str, set[str]] = {}
+    needs: dict[Address, set[str]] = {}
     for item in bundle.resources:
         for need in item.needs:
-            if Address.parse(need.address).node not in ("", bundle.node.name):
-                needs.setdefault(need.address, set()).add(need.digest)
+            address = Address.parse(need.address)
+            if address.node not in ("", bundle.node.name):
+                needs.setdefault(address, set()).add(need.digest)
     return Wants(
         needs={address: frozenset(digests) for address, digests in needs.items()},
-        nodes=frozenset(Address.parse(address).node for address in needs),
+        nodes=frozenset(address.node for address in needs),
         present=frozenset(
             str(item.address)
             for item in bundle.resources
@@ -79,11 +80,10 @@ def gates_of(
     and closes nothing; it is left out so that it wakes nobody.
     """
     met: dict[str, str] = {}
-    for text, digests in wants.needs.items():
-        address = Address.parse(text)
+    for address, digests in wants.needs.items():
         digest = verified.get(address.node, {}).get(str(address.local))
         if digest is not None and digest in digests:
-            met[text] = digest
+            met[str(address)] = digest
     held: dict[str, list[str]] = {}
     for other, uses in rests:
         for ours, users in uses.get(node, {}).items():

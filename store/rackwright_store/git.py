@@ -163,6 +163,7 @@ class Follower:
 
     def _prepare_mirror(self) -> None:
         if not (self._mirror / "HEAD").exists():
+            self._mirror.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._run("init", "--quiet", "--bare", str(self._mirror))
         # Left by a git that was killed. Nobody else writes here: the data directory is locked.
         for lock in [*self._mirror.glob("*.lock"), *(self._mirror / "refs").rglob("*.lock")]:

@@ -6,6 +6,7 @@ Lives in the event loop; whatever changes here is in the database already.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +32,13 @@ class Served:
         if self._body is None:
             self._body = msgspec.json.encode(self.value)
         return self._body
+
+
+class Prepared(NamedTuple):
+    """Bundles that are about to be in force."""
+
+    served: dict[str, Served]
+    wants: dict[str, Wants]
 
 
 class Live:
@@ -70,29 +78,42 @@ class Live:
         served = self.gates.get(node)
         return served.etag if served else ""
 
-    def install(self, bundles: Mapping[str, Bundle]) -> frozenset[str]:
-        """Put these bundles in force. Wakes and returns the nodes whose bundle or gates changed."""
+    def prepare(self, bundles: Mapping[str, Bundle]) -> Prepared:
+        """What `install` takes: the slow part of it, for any thread. Bundles that are in force
+        already, as the same objects, cost nothing."""
+        known, wants = self.bundles, self._wants
         served: dict[str, Served] = {}
-        changed = self.bundles.keys() - bundles.keys()
+        wanted: dict[str, Wants] = {}
         for node, bundle in bundles.items():
-            old = self.bundles.get(node)
-            if old is not None and old.value is bundle:
-                served[node] = old
+            old = known.get(node)
+            before = wants.get(node)
+            if old is not None and before is not None and old.value is bundle:
+                served[node], wanted[node] = old, before
                 continue
-            served[node] = new = Served(bundle)
-            self._wants[node] = wants_of(bundle)
-            if old is None or old.etag != new.etag:
-                changed.add(node)
-        self.bundles = served
-        for node in self._wants.keys() - bundles.keys():
-            del self._wants[node]
+            served[node] = Served(bundle)
+            now = wants_of(bundle)
+            wanted[node] = before if before is not None and before == now else now
+        return Prepared(served, wanted)
+
+    def install(self, prepared: Prepared) -> frozenset[str]:
+        """Put these bundles in force. Wakes and returns the nodes whose bundle or gates changed."""
+        old, new = self.bundles, prepared.served
+        changed = old.keys() - new.keys()
+        changed |= {node for node in new if node not in old or old[node].etag != new[node].etag}
+        if old.keys() == new.keys():
+            concerned = {
+                n for n, wants in prepared.wants.items() if wants is not self._wants.get(n)
+            }
+        else:
+            concerned = set(new)  # who is in the site decides who can hold something
+        self.bundles, self._wants = new, prepared.wants
         self._needed_by = {}
         for node, wants in self._wants.items():
             for other in wants.nodes:
                 self._needed_by.setdefault(other, set()).add(node)
-        for node in self.gates.keys() - bundles.keys():
+        for node in self.gates.keys() - new.keys():
             del self.gates[node]
-        changed |= self._new_gates(bundles)
+        changed |= self._new_gates(concerned)
         self.waiters.wake(changed)
         return frozenset(changed)
 

@@ -17,6 +17,7 @@ from rackwright.model.bundle import Bundle
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
 from rackwright_store.database import Revision
+from rackwright_store.live import Live, Prepared
 
 log = logging.getLogger(__name__)
 Files = Mapping[str, bytes]
@@ -59,7 +60,7 @@ class Compiler(Protocol[C]):
 class Revisions(Generic[C]):
     """The revisions of one site. Lives in the event loop.
 
-    ``install`` puts bundles in force, ``record`` writes what came of a commit to the database,
+    ``live`` is where bundles are in force, ``record`` writes what came of a commit to the database,
     ``keep`` holds a commit in the mirror.
     """
 
@@ -68,7 +69,7 @@ class Revisions(Generic[C]):
         compiler: Compiler[C],
         facts: FactsByNode,
         *,
-        install: Callable[[Mapping[str, Bundle]], object],
+        live: Live,
         record: Callable[[Revision], Awaitable[None]],
         keep: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -80,7 +81,7 @@ class Revisions(Generic[C]):
         """What came of the newest commit, if it was refused."""
         self.facts_refused: Mapping[str, Sequence[Problem]] = {}
         """The nodes whose newest facts do not compile with the revision in force."""
-        self._install, self._record, self._keep = install, record, keep
+        self._live, self._record, self._keep = live, record, keep
         self._accepted: FactsByNode = {}
         self._changes = 0
         self._rendered = 0
@@ -96,12 +97,13 @@ class Revisions(Generic[C]):
             now = time.time()
             if isinstance(found, tuple):
                 compiled, left_out = found
+                prepared = await self._run(lambda: self._live.prepare(compiled.bundles))
                 accepted = restored or Revision(commit=commit, accepted=True, at=now)
                 if restored is None:
                     await self._keep(commit)
                     await self._record(accepted)
                 self.compiled, self.in_force, self.refused = compiled, accepted, None
-                self._use(facts, left_out, changes)
+                self._use(facts, left_out, changes, prepared)
                 log.info("revision %s is in force", commit[:10])
                 return
             self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
@@ -121,12 +123,18 @@ class Revisions(Generic[C]):
             if self._rendered >= change or self.compiled is None:
                 return
             changes, facts, base = self._changes, dict(self.facts), self.compiled
-            self.compiled, left_out = await self._run(
-                lambda: self._admit(base, self._accepted, facts)
-            )
-            self._use(facts, left_out, changes)
+            compiled, left_out = await self._run(lambda: self._admit(base, self._accepted, facts))
+            prepared = await self._run(lambda: self._live.prepare(compiled.bundles))
+            self.compiled = compiled
+            self._use(facts, left_out, changes, prepared)
 
-    def _use(self, facts: FactsByNode, left_out: Mapping[str, Sequence[Problem]], changes: int) -> None:  # fmt: skip
+    def _use(
+        self,
+        facts: FactsByNode,
+        left_out: Mapping[str, Sequence[Problem]],
+        changes: int,
+        prepared: Prepared,
+    ) -> None:
         old = self._accepted
         self._accepted = {
             node: facts[node] if node not in left_out else old[node]
@@ -137,8 +145,7 @@ class Revisions(Generic[C]):
         self._rendered = changes
         for node, problems in left_out.items():
             log.warning("facts of %s are left out: %s", node, problems[0])
-        if self.compiled is not None:
-            self._install(self.compiled.bundles)
+        self._live.install(prepared)
 
     def close(self) -> None:
         """Compile no more."""

@@ -14,10 +14,12 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rackwright.model.errors import Permanent
-from rackwright_store.revisions import Compiler
+
+if TYPE_CHECKING:
+    from rackwright_store.revisions import Compiler
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,10 @@ async def _serve(
     service = Service(database, following, compiler, admin_hash)
 
     class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield  # ours are in place already; uvicorn's end by killing the process once more
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if on_ready is not None:
@@ -166,8 +172,7 @@ async def _serve(
             await starting
         if server.should_exit:
             return
-        # Past its own signal handling, which ends by killing the process with the signal again.
-        await server._serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     finally:
         await service.stop()
 

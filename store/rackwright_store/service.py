@@ -41,14 +41,16 @@ class Service:
             for node, body in database.all_facts().items()
         }
         self.revisions: Revisions[Any] = Revisions(
-            compiler, facts, install=self.live.install, record=self._record, keep=following.keep
+            compiler, facts, live=self.live, record=self._record, keep=following.keep
         )
         self.credentials = auth.Credentials(admin_hash, database.all_credentials())
         self._heard: dict[str, float] = {}
         self._started = time.time()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
-        self._write_lock = asyncio.Lock()
+        self._pending: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._turns: dict[str, asyncio.Lock] = {}
         self._follow: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -72,8 +74,9 @@ class Service:
             await asyncio.gather(self._follow, return_exceptions=True)
         self.following.close()
         self.revisions.close()
-        async with self._write_lock:
-            self._writer.shutdown(wait=True)
+        if self._writing is not None:
+            await self._writing
+        self._writer.shutdown(wait=True)
         self._reader.shutdown(wait=True)
         self.database.close()
 
@@ -86,17 +89,17 @@ class Service:
         while it has none."""
         if self.revisions.facts.get(node) != facts:
             now = time.time()
-            async with self._write_lock:
+            async with self._turn(node):
                 await self._write(lambda: self.database.put_facts(node, body, now))
             await self.revisions.put_facts(node, facts)
         return self.live.bundle_etag(node)
 
     async def put_ledger(self, node: str, body: bytes, rests: Rests) -> None:
         """Mirror a node's ledger."""
-        if self.live.ledgers.get(node) == body:
-            return
         now = time.time()
-        async with self._write_lock:
+        async with self._turn(node):
+            if self.live.ledgers.get(node) == body:
+                return
             await self._write(lambda: self.database.put_ledger(node, body, now))
             self.live.note_ledger(node, body, rests)
 
@@ -104,7 +107,7 @@ class Service:
         """Keep a report, once, with what it verified."""
         received = time.time()
         summary = summarise(report, received)
-        async with self._write_lock:
+        async with self._turn(report.node):
             last = self.live.last_runs.get(report.node)
             known = self.live.verified.get(report.node, {})
             came = verification(report, known, last.finished if last else None, received)
@@ -119,17 +122,16 @@ class Service:
     async def add_token(self, nodes: Collection[str], ttl: float) -> tuple[str, float]:
         """A new enrolment token, good once for each of ``nodes``, and when it expires."""
         token, now = auth.new_secret(), time.time()
-        async with self._write_lock:
-            await self._write(
-                lambda: self.database.add_tokens(auth.hashed(token), nodes, now + ttl, now)
-            )
+        await self._write(
+            lambda: self.database.add_tokens(auth.hashed(token), nodes, now + ttl, now)
+        )
         return token, now + ttl
 
     async def enrol(self, token: str, node: str) -> str | None:
         """A credential for ``node``, replacing any that it had; None when the token is not good."""
         credential, now = auth.new_secret(), time.time()
         found = auth.hashed(credential)
-        async with self._write_lock:
+        async with self._turn(node):
             good = await self._write(
                 lambda: self.database.enrol(auth.hashed(token), node, found, now)
             )
@@ -235,11 +237,35 @@ class Service:
         )
 
     async def _record(self, revision: Revision) -> None:
-        async with self._write_lock:
-            await self._write(lambda: self.database.add_revision(revision))
+        await self._write(lambda: self.database.add_revision(revision))
+
+    def _turn(self, node: str) -> asyncio.Lock:
+        """What is written of one node is written in the order in which it changes our memory."""
+        return self._turns.setdefault(node, asyncio.Lock())
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        """Write, together with whatever else waits to be written. On return it is on the disk."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append((work, future))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._flush())
+        return await future
+
+    async def _flush(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            works = [work for work, _ in batch]
+            done = await asyncio.get_running_loop().run_in_executor(
+                self._writer, self.database.together, works
+            )
+            for (_, future), (result, error) in zip(batch, done, strict=True):
+                if future.done():
+                    continue  # whoever asked has been cancelled
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+        self._writing = None
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)

@@ -40,14 +40,23 @@ def node_state(last: RunSummary | None, *, silent: float) -> NodeState:
 def outstanding(
     bundle: Bundle, verified: Mapping[str, str], last: RunSummary | None
 ) -> tuple[str, ...]:
-    """The resources that the bundle declares and the node has not verified as they are declared."""
+    """The resources that the bundle declares and the node has not verified as they are declared,
+    and those that it holds and that are not declared any more."""
     removed = set(last.removed) if last else set()
-    return tuple(
-        address
-        for item in bundle.resources
-        for address in (str(item.address),)
-        if verified.get(address) != item.digest
-        and not (item.data.get("ensure") == "absent" and address in removed)
+    declared = {str(item.address): item for item in bundle.resources}
+    waiting = {item.address for item in bundle.deferred}
+    return (
+        *(
+            address
+            for address, item in declared.items()
+            if verified.get(address) != item.digest
+            and not (item.data.get("ensure") == "absent" and address in removed)
+        ),
+        *(
+            address
+            for address in sorted(verified.keys() - declared.keys() - waiting)
+            if f"{address.partition('/')[0]}/?" not in waiting
+        ),
     )
 
 

@@ -24,6 +24,7 @@ class FakeSource:
     facts: list[Facts] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     ledger: Ledger | None = None
+    collects: bool = True
 
     def send_facts(self, facts: Facts) -> None:
         if self.away:

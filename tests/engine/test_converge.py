@@ -200,13 +200,11 @@ def test_stop_finishes_the_step_in_hand_and_leaves_the_rest(tmp_path: Path) -> N
 
 
 def msgspec_job_with_stop_after(job: Job, steps: int) -> Job:
-    import dataclasses
-
     def progress(sent: int, _of: int, _next: str) -> None:
         if sent == steps:
             job.stop.set()
 
-    return dataclasses.replace(job, progress=progress)
+    return msgspec.structs.replace(job, progress=progress)
 
 
 def test_damaged_ledger_stops_the_run(tmp_path: Path) -> None:

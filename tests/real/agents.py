@@ -105,8 +105,15 @@ def lldpd(ns: str, hostname: str, *ports: str) -> Iterator[Lldpd]:
         pattern = ",".join(ports)
         argv = ["unshare", "-u", "sh", "-c", 'hostname "$0" && exec "$@"', hostname]
         argv += ["lldpd", "-d", "-u", str(socket), "-I", pattern, "-C", pattern, "-O", "/dev/null"]
-        with parts.daemon(argv, run / "lldpd.out", ns=ns, ready=socket.exists):
-            lldp = Lldpd(socket)
+        lldp = Lldpd(socket)
+
+        def answers() -> bool:
+            try:
+                return bool(lldp.neighbours())
+            except parts.PartError:
+                return False
+
+        with parts.daemon(argv, run / "lldpd.out", ns=ns, ready=answers):
             wrapper = run / "lldpctl"
             wrapper.write_text(f'#!/bin/sh\nexec /usr/sbin/lldpctl -u {socket} "$@"\n')
             wrapper.chmod(0o755)

@@ -215,6 +215,12 @@ def management(ns: str, *, through: str = "mgmt0") -> Iterator[str]:
         subprocess.run(["ip", "link", "del", outside], capture_output=True)
 
 
+def across(address: str) -> str:
+    """Our own end of the management cable to ``address``: where a store can be reached from there."""
+    network, _, _ = address.rpartition(".")
+    return f"{network}.1"
+
+
 @dataclass(frozen=True)
 class Ovs:
     """An Open vSwitch with bridge ``br0`` on the userspace datapath."""
@@ -246,15 +252,22 @@ def open_vswitch(run: Path) -> Iterator[Ovs]:
     switchd += [f"--pidfile={run}/ovs-vswitchd.pid", "--no-chdir"]
     with contextlib.ExitStack() as stack:
         ns = stack.enter_context(namespace("sw"))
-        stack.enter_context(
-            daemon(server, run / "ovsdb.out", ns=ns, env=env, ready=(run / "db.sock").exists)
-        )
         ovs = Ovs(ns, run, env)
-        ovs.vsctl("--no-wait", "init")
+        init = functools.partial(_works, ovs.vsctl, "--timeout=2", "--no-wait", "init")
+        stack.enter_context(daemon(server, run / "ovsdb.out", ns=ns, env=env, ready=init))
         up = functools.partial(_holds, run, "ovs-vswitchd.*.ctl")
         stack.enter_context(daemon(switchd, run / "vswitchd.out", ns=ns, env=env, ready=up))
         ovs.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
         yield ovs
+
+
+def _works(act: Callable[..., object], *words: str) -> bool:
+    """Whether ``act`` goes well: a socket that is there need not be listened to yet."""
+    try:
+        act(*words)
+    except PartError:
+        return False
+    return True
 
 
 def _holds(directory: Path, pattern: str) -> bool:

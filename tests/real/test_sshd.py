@@ -132,7 +132,7 @@ def test_a_server_killed_in_the_middle_of_a_command(
         running = other.submit(made.run, ["sh", "-c", f"echo half; touch {started}; sleep 60"])
         parts.until(started.exists)
         (serving,) = session_processes(door)
-        for process in [*serving.children(recursive=True), serving]:
+        for process in [serving, *serving.children(recursive=True)]:
             process.kill()
         with pytest.raises(Unreachable):
             running.result(10)

@@ -34,15 +34,21 @@ print("left", flush=True)
 """
 
 
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
+}
+
+
 @contextmanager
 def process(site: Path, data: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[subprocess.Popen[str], str]]:  # fmt: skip
-    root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", PROCESS, str(site), str(data), listen],
-        cwd=root,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env=ENVIRONMENT,
     ) as running:
         try:
             assert running.stdout
@@ -103,7 +109,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path)
     repo.site({node: {"file/a": {"fact": f"{node}.n"}} for node in nodes})
     data = tmp_path / "data"
     posters: list[Poster] = []
-    for _ in range(5):
+    for _ in range(4):
         with process(repo.path, data) as (store, url):
             admin = AdminClient(url, (data / "admin.credential").read_text().strip())
             for poster in posters:
@@ -161,13 +167,12 @@ def test_told_to_leave_while_the_repository_hangs(tmp_path: Path) -> None:
     """The first fetch from a remote that accepts and says nothing must not hold the process."""
     import socket
 
-    root = Path(__file__).parents[2]
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
         subprocess.Popen(
             [sys.executable, "-c", PROCESS, f"git://127.0.0.1:{mute.getsockname()[1]}/x",
              str(tmp_path / "data"), "127.0.0.1:0"],
-            cwd=root, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)},
+            cwd=ROOT, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
         ) as store,
     ):  # fmt: skip
         line, _ = mute.accept()

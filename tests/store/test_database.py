@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from rackwright.model.errors import Permanent, Problem
-from rackwright_store.database import MIGRATIONS, REPORTS_KEPT, Database, Revision
+from rackwright_store import database as store_database
+from rackwright_store.database import MIGRATIONS, Database, Revision
 from rackwright_store.runs import RunSummary
 
 
@@ -48,16 +49,17 @@ def test_a_report_is_kept_once(database: Database) -> None:
     assert len(database.runs("", 10)) == 2
 
 
-def test_the_newest_reports_stay(database: Database) -> None:
-    for number in range(REPORTS_KEPT + 7):
+def test_the_newest_reports_stay(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_database, "REPORTS_KEPT", kept := 10)
+    for number in range(kept + 7):
         put(database, summary(f"r{number}", float(number)))
         put(database, summary(f"w{number}", float(number), why_run=True))
-    kept = database.runs("n", 1000)
-    assert len(kept) == 2 * REPORTS_KEPT
-    assert {run.id for run in kept if not run.why_run} == {
-        f"r{number}" for number in range(7, REPORTS_KEPT + 7)
+    found = database.runs("n", 1000)
+    assert len(found) == 2 * kept
+    assert {run.id for run in found if not run.why_run} == {
+        f"r{number}" for number in range(7, kept + 7)
     }
-    assert database.last_runs()["n"].id == f"r{REPORTS_KEPT + 6}"
+    assert database.last_runs()["n"].id == f"r{kept + 6}"
     assert database.report("n", "r0") is None
 
 
@@ -80,17 +82,23 @@ def test_a_token_is_good_once_for_each_of_its_nodes_until_it_expires(database: D
     assert database.all_credentials() == {"a": "h1", "b": "h3"}
 
 
-def test_revisions_are_noted_once_and_the_last_good_is_found(database: Database) -> None:
+def test_revisions_are_noted_once_and_the_last_good_is_found(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_database, "REVISIONS_KEPT", 5)
     bad = Revision(commit="b", accepted=False, problems=(Problem("no", file="x", line=1),), at=2)
     database.add_revision(Revision(commit="a", accepted=True, at=1))
     database.add_revision(bad)
     database.add_revision(bad)
-    for number in range(300):
+    for number in range(20):
         database.add_revision(Revision(commit=f"c{number}", accepted=False, at=3))
     found = database.last_accepted()
     assert found is not None
     assert found.commit == "a"
-    assert [entry.commit for entry in database.revisions(2)] == ["c299", "c298"]
+    assert len(database.revisions(1000)) == 6
+    database.add_revision(Revision(commit="good", accepted=True, at=4))
+    assert len(database.revisions(1000)) == 5
+    assert [entry.commit for entry in database.revisions(2)] == ["good", "c19"]
 
 
 def test_what_was_written_is_there_when_opened_again(tmp_path: Path) -> None:
@@ -144,3 +152,23 @@ def test_what_is_no_database_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"this is a text, and a long enough one to be read as a header")
     with pytest.raises(Permanent, match="cannot be used"):
         Database(path)
+
+
+def test_what_is_written_together_fails_alone(database: Database) -> None:
+    def fails() -> None:
+        with database._write() as connection:
+            connection.exec_driver_sql("INSERT INTO facts VALUES ('x', x'00', 1)")
+            raise RuntimeError("half way")
+
+    done = database.together(
+        [
+            lambda: put(database, summary("r1", 1), a="one"),
+            fails,
+            lambda: put(database, summary("r1", 1), a="one"),
+        ]
+    )
+    assert [result for result, _ in done] == [True, None, False]
+    assert [type(error) for _, error in done] == [type(None), RuntimeError, type(None)]
+    assert database.all_facts() == {}
+    assert database.all_verified() == {"n": {"a": "one"}}
+    assert put(database, summary("r2", 2))

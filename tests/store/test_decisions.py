@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle, Declared, Gates, Need, Origin
+from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Need, Origin
 from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.report import Outcome, Report
 from rackwright.model.site import Link, Node
@@ -214,8 +214,13 @@ def test_what_is_outstanding() -> None:
             "vlan/4": {"digest": "d4", "data": {"ensure": "absent"}},
         },
     )
-    known = {"vlan/1": "d1", "vlan/2": "older"}
-    assert outstanding(said, known, run(removed=("vlan/3",))) == ("vlan/2", "vlan/4")
+    known = {"vlan/1": "d1", "vlan/2": "older", "vlan/5": "no longer declared"}
+    assert outstanding(said, known, run(removed=("vlan/3",))) == ("vlan/2", "vlan/4", "vlan/5")
+    for waiting in ("vlan/5", "vlan/?"):
+        origin = Origin(file="site.yaml", line=1)
+        late = (Deferred(address=waiting, fact="n:kernel", origin=origin),)
+        said = msgspec.structs.replace(said, deferred=late)
+        assert "vlan/5" not in outstanding(said, known, None)
 
 
 def test_links_are_declared_found_or_both() -> None:

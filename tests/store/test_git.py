@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,9 @@ def test_a_git_that_hangs_is_ended(repo: Repository, tmp_path: Path, monkeypatch
     Follower(str(repo.path), tmp_path / "mirror.git")
     bin_dir = tmp_path / "bin"
     bin_dir.mkdir()
-    (bin_dir / "git").write_text("#!/bin/sh\ncase \"$*\" in *ls-remote*) sleep 60;; esac\nexec /usr/bin/git \"$@\"\n")  # fmt: skip
+    (bin_dir / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *ls-remote*) sleep 60;; esac\nexec {shutil.which("git")} "$@"\n'
+    )
     (bin_dir / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_dir}:/usr/bin:/bin")
     follower = Follower(f"file://{repo.path}", tmp_path / "mirror.git", timeout=0.5)

@@ -215,6 +215,7 @@ def test_secrets_are_hashed_at_rest_and_files_are_private(store: Store, agents: 
     assert store.ready.admin_credential.stat().st_mode & 0o777 == 0o600
     for secret in (token, agents["a"].credential, store.admin_credential):
         for file in data.glob("store.db*"):
+            assert file.stat().st_mode & 0o777 == 0o600
             assert secret.encode() not in file.read_bytes()
 
 
@@ -373,6 +374,7 @@ def test_a_second_store_on_the_same_data_is_refused(store: Store, tmp_path: Path
         ({"listen": "127.0.0.1:99999"}, "HOST:PORT"),
         ({"listen": "192.0.2.1:80", "insecure_http": True}, "cannot listen"),
         ({"db": "postgresql://u:pw@h/x"}, "database 'postgresql' is not supported"),
+        ({"db": "sqlite:////nowhere/store.db"}, "cannot be used as the store's database"),
         ({"tls_cert": Path("/nowhere")}, "both"),
         ({"tls_cert": Path("/nowhere"), "tls_key": Path("/nowhere")}, "cannot be used"),
     ],

@@ -8,9 +8,12 @@ from collections.abc import Callable
 
 from rackwright.model.errors import Unreachable
 
+PAUSE = "⏸"
+"""In what a device says: nothing comes for a moment, so a read that does not wait finds nothing."""
+
 
 class ScriptedStream:
-    """Plays what a device says to each line. ``chunk`` bytes at a time; after ``cut`` bytes in all
+    """Plays what a device says to each line, ``chunk`` bytes at a time; after ``cut`` bytes in all
     the line is dead (`Unreachable`), or, with ``hang``, silent."""
 
     def __init__(
@@ -38,7 +41,11 @@ class ScriptedStream:
         left = len(self._pending) if self._cut is None else self._cut - self.said
         if left <= 0 and self._cut is not None and not self._hang:
             raise Unreachable("cut off")
-        now = self._pending[: max(min(left, self._chunk), 0)]
+        if self._pending.startswith(PAUSE.encode()):
+            if not timeout:
+                return b""
+            self._pending = self._pending[len(PAUSE.encode()) :]
+        now = self._pending[: max(min(left, self._chunk), 0)].split(PAUSE.encode())[0]
         if not now and timeout:
             time.sleep(min(timeout, 0.01))  # a silent device, ten milliseconds at a time
         self._pending = self._pending[len(now) :]

@@ -10,7 +10,7 @@ import pytest
 from rackwright.model.errors import Unreachable
 from rackwright_providers.transport import cli_screen
 from rackwright_providers.transport.cli_screen import Screen
-from tests.transport.scripted import Ios, ScriptedStream
+from tests.transport.scripted import PAUSE, Ios, ScriptedStream
 
 VLANS = """\
 
@@ -74,7 +74,7 @@ def test_prompts_and_output_from_before_are_not_the_answer() -> None:
 
 
 def test_a_prompt_that_comes_late_is_not_the_answer() -> None:
-    raw = f"\r\nsw1#\r\nsw1#{SHOW}\r\nline\r\nsw1#"
+    raw = f"\r\nsw1#{PAUSE}\r\nsw1#{PAUSE}{SHOW}\r\nline\r\nsw1#"
     stream = fixed(raw)
     stream._chunk = 1
     assert screen(stream).exchange(SHOW, 1.0).text == "line"
@@ -92,6 +92,9 @@ NOISE = {
     "in the echo, line shown again": f"show vl\r\n{LOG}\r\nsw1#{SHOW}\r\n10   storage\r\nsw1#",
     "in the echo, torn": f"show vl\r\n{LOG}\r\nan brief\r\n10   storage\r\nsw1#",
     "after the echo, line shown again": f"{SHOW}\r\n{LOG}\r\nsw1#{SHOW}\r\n10   storage\r\nsw1#",
+    "after the echo, and a pause": (
+        f"{SHOW}\r\n{LOG}\r\nsw1#{PAUSE}{SHOW}\r\n10   storage\r\nsw1#"
+    ),
     "no time stamp": f"{SHOW}\r\n%SYS-5-CONFIG_I: Configured from console\r\n10   storage\r\nsw1#",
     "sequence number": f"{SHOW}\r\n000123: {LOG}\r\n10   storage\r\nsw1#",
     "after the prompt": f"{SHOW}\r\n10   storage\r\nsw1#\r\n{LOG}\r\n",

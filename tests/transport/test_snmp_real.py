@@ -57,16 +57,18 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        try:
-            reach(number).close()
-            break
-        except Unreachable:
-            assert server.poll() is None, (where / "log").read_text()
-    yield number
-    server.terminate()
-    server.wait(10)
+    try:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                reach(number).close()
+                break
+            except Unreachable:
+                assert server.poll() is None, (where / "log").read_text()
+        yield number
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def reach(port: int, **options: Any) -> SnmpSession:

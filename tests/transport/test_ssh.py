@@ -152,6 +152,28 @@ def test_trust_that_cannot_be_read_is_not_replaced(server: Behaviour, around: Su
     assert server.connections == []
 
 
+def test_trust_that_cannot_be_kept_is_no_trust(
+    server: Behaviour, around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Permanent, match="No space left on device; pin it with host_key"):
+        ssh.open_ssh(options(server), around)
+    until(lambda: all(connection.is_closed() for connection in server.connections))
+    assert not (around.state / "known_hosts").exists()
+
+
+def test_a_damaged_line_is_not_trusted(server: Behaviour, around: Surroundings) -> None:
+    around.state.mkdir()
+    (around.state / "known_hosts").write_text(f"[127.0.0.1]:{server.port} ssh-ed25519 AAAA\n")
+    error = refused(options(server), around)
+    assert "not an OpenSSH public key" in str(error)
+    assert str(around.state / "known_hosts") in str(error)
+    assert server.tried == []
+
+
 @pytest.mark.parametrize("host_key", ["nonsense", "ssh-ed25519 AAAA", "ssh-ed25519"])
 def test_a_host_key_that_is_none_is_said(
     server: Behaviour, around: Surroundings, host_key: str

@@ -3,12 +3,12 @@ need not compile it again (nor import the compiler)."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,36 +21,59 @@ SETTLED = 2.0
 clock have the same time (git calls it the racy problem)."""
 
 
-def stamp(site: Path, state: Path) -> str:
-    """Changes when any file of ``site``, any known fact, or Rackwright itself changes. Empty when
-    something changed so lately that its time says nothing yet."""
-    newest = 0
-    total = hashlib.sha256(f"{__version__}\0{site.absolute()}\0".encode())
-    for line, changed in _files(site, state):
-        total.update(line.encode(errors="surrogateescape"))
-        newest = max(newest, changed)
+class Stamp(NamedTuple):
+    """One look at the files: a line for each with its size and times. A part is empty when something
+    changed so lately that its time says nothing yet."""
+
+    site: str
+    """Of the site, its commit, the role library and Rackwright itself."""
+    facts: str
+    """Of all facts known under the state directory."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it can be compared with a later one."""
+        return bool(self.site and self.facts)
+
+
+def look(site: Path, state: Path) -> Stamp:
+    """Take the stamps of ``site`` and of the facts under ``state``."""
+    return Stamp(
+        _stamp(_site_files(site), f"{__version__} {site.absolute()}\n"),
+        _stamp(f"{state}/{node}/facts.json" for node in _names(state)),
+    )
+
+
+def _stamp(files: Iterable[str], head: str = "\n") -> str:
+    newest, lines = 0, [head]
+    for path in files:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - a Path for each of hundreds of files costs more than the call
+        except OSError:
+            continue
+        newest = max(newest, status.st_mtime_ns)
+        lines.append(f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ino}\n")
     if time.time_ns() - newest < SETTLED * 1e9:
         return ""
-    return total.hexdigest()
+    # File names that are not UTF-8 come with surrogates, which JSON does not take.
+    return "".join(lines).encode(errors="backslashreplace").decode()
 
 
-def _files(site: Path, state: Path) -> Iterator[tuple[str, int]]:
-    yield from _under(site)
+def _site_files(site: Path) -> Iterator[str]:
+    yield from _under(str(site))
     for name in ("rackwright_proposals", "rackwright_roles", "rackwright_providers"):
         spec = find_spec(name)
         for place in (spec.submodule_search_locations if spec else None) or ():
-            yield from _under(Path(place))
-    for path in sorted(state.glob("*/facts.json")):
-        yield from _one(path)
+            yield from _under(place)
     for folder in (site.absolute(), *site.absolute().parents):
         if (folder / ".git").is_dir():
             # A commit changes where values come from, even when it changes no file here.
-            yield from _one(folder / ".git" / "HEAD")
-            yield from _one(folder / ".git" / "logs" / "HEAD")
+            yield f"{folder}/.git/HEAD"
+            yield f"{folder}/.git/logs/HEAD"
             break
 
 
-def _under(folder: Path) -> Iterator[tuple[str, int]]:
+def _under(folder: str) -> Iterator[str]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except NotADirectoryError:
@@ -59,27 +82,26 @@ def _under(folder: Path) -> Iterator[tuple[str, int]]:
         if entry.name.startswith(".") or entry.name == "__pycache__":
             continue
         if entry.is_dir():
-            yield from _under(Path(entry.path))
+            yield from _under(entry.path)
         else:
-            yield from _one(Path(entry.path))
+            yield entry.path
 
 
-def _one(path: Path) -> Iterator[tuple[str, int]]:
+def _names(folder: Path) -> list[str]:
     try:
-        status = path.stat()
+        return sorted(os.listdir(folder))  # noqa: PTH208
     except OSError:
-        return
-    yield f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}\n", status.st_mtime_ns
+        return []
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    stamp: str
+    stamp: Stamp
     bundle: Bundle
 
 
-def recall(path: Path, now: str) -> Bundle | None:
+def recall(path: Path, now: Stamp) -> Bundle | None:
     """The bundle kept at ``path``, when it was made under the stamp ``now``."""
-    if not now:
+    if not now.settled:
         return None
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
@@ -88,7 +110,7 @@ def recall(path: Path, now: str) -> Bundle | None:
     return kept.bundle if kept.stamp == now else None
 
 
-def remember(path: Path, now: str, bundle: Bundle) -> None:
+def remember(path: Path, now: Stamp, bundle: Bundle) -> None:
     """Keep ``bundle`` for the next run of a site that has not changed since ``now``."""
-    if now:
-        replace(path, msgspec.json.encode(_Kept(now, bundle)))
+    if now.settled:
+        replace(path, msgspec.json.encode(_Kept(now, bundle)), durable=False)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rackwright.cli.stamp import recall, remember, stamp
+from rackwright.cli.neighbours import Neighbours
+from rackwright.cli.stamp import Stamp, look, recall, remember
 from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Problem
@@ -21,23 +21,103 @@ from rackwright.provider import Registry
 if TYPE_CHECKING:
     from rackwright_proposals.compile import Compiled
 
+LOOKED = 1.0
+"""Seconds for which one look at the site's files serves all nodes of this process."""
+
 
 class Tree:
     """One site on disk, compiled when it changed; shared by all nodes of this process."""
 
     def __init__(self, path: Path, registry: Registry, state: Path) -> None:
         self.path, self._registry, self.state = path, registry, state
+        self.neighbours = Neighbours(state)
         self._lock = threading.Lock()
-        self._stamp = ""
+        self._looked = float("-inf")
+        self._now = Stamp("", "")
+        """What the last look at the files gave."""
+        self._kept: dict[str, Bundle] = {}
+        """Bundles that lie in the state directory under `_now`."""
+        self._facts: dict[str, Facts] = {}
+        """Sent, and not rendered with yet."""
+        self._sent = False
+        """Facts were sent since the last look, so `_now` does not say what bundles are made of."""
         self._compiled: Compiled | None = None
+        self._site = ""
+        """The site's stamp under which `_compiled` was made."""
+        self._stale = False
+        """The last look found something new for `_compiled`."""
 
     def compiled(self) -> Compiled:
         """The site with all facts known under the state directory, problems and all."""
         with self._lock:
-            now = stamp(self.path, self.state)
-            if self._compiled is None or now != self._stamp or not now:
-                self._compiled, self._stamp = self._compile(), now
-            return self._compiled
+            self._look()
+            return self._up_to_date()
+
+    def checked(self) -> Compiled:
+        """The same. Raises InputError with every problem when there are any."""
+        return _sound(self.compiled())
+
+    def bundle(self, node: str) -> Bundle:
+        """One node's bundle. Raises InputError when the site is wrong or has no such node."""
+        with self._lock:
+            self._look()
+            kept = None if self._sent else self._recall(node)
+            if kept is not None:
+                return kept
+            bundles = _sound(self._up_to_date()).bundles
+            if node not in bundles:
+                import difflib
+
+                near = difflib.get_close_matches(node, bundles, 1)
+                known = f"nodes: {', '.join(sorted(bundles))}"
+                hint = f"did you mean {near[0]}?" if near else known
+                raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
+            if not self._sent:
+                remember(self._file(node), self._now, bundles[node])
+                self._kept[node] = bundles[node]
+            return bundles[node]
+
+    def send_facts(self, node: str, facts: Facts) -> None:
+        """Render with ``facts``, which lie in the node's state directory, from now on."""
+        with self._lock:
+            self._facts[node] = facts
+            self._sent = True
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < LOOKED:
+            return
+        now = look(self.path, self.state)
+        if now != self._now or not now.settled:
+            self._stale = True
+            self._kept.clear()
+        self._now, self._sent = now, False
+        self._looked = time.monotonic()
+
+    def _recall(self, node: str) -> Bundle | None:
+        kept = self._kept.get(node) or recall(self._file(node), self._now)
+        if kept is not None:
+            self._kept[node] = kept
+        return kept
+
+    def _file(self, node: str) -> Path:
+        return self.state / node / "site-bundle.json"
+
+    def _up_to_date(self) -> Compiled:
+        from rackwright_proposals.compile import recompile
+
+        old, same_site = self._compiled, bool(self._site) and self._site == self._now.site
+        if old is None or (self._stale and not same_site):
+            made, self._site = self._compile(), self._now.site
+        elif self._stale:
+            made = recompile(old, _facts_under(self.state))
+        elif self._facts:
+            made = recompile(old, self._facts)
+        else:
+            made = old
+        self._stale = False
+        self._facts = {}
+        self._compiled = made
+        return made
 
     def _compile(self) -> Compiled:
         from rackwright_proposals.compile import compile_site
@@ -48,72 +128,42 @@ class Tree:
         facts = _facts_under(self.state)
         return compile_site(source, self._registry.nouns(), facts, self._registry.platforms)
 
-    def checked(self) -> Compiled:
-        """The same. Raises InputError with every problem when there are any."""
-        compiled = self.compiled()
-        if compiled.problems:
-            raise InputError(compiled.problems)
-        return compiled
-
-    def bundle(self, node: str) -> Bundle:
-        """One node's bundle. Raises InputError when the site is wrong or has no such node."""
-        path, now = self.state / node / "site-bundle.json", stamp(self.path, self.state)
-        kept = recall(path, now)
-        if kept is not None:
-            return kept
-        bundles = self.checked().bundles
-        if node not in bundles:
-            import difflib
-
-            near = difflib.get_close_matches(node, bundles, 1)
-            hint = f"did you mean {near[0]}?" if near else f"nodes: {', '.join(sorted(bundles))}"
-            raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
-        remember(path, now, bundles[node])
-        return bundles[node]
-
 
 class TreeSource:
     """One node of a `Tree`. Other nodes' verified resources are read from their state directories
     beside this node's, so that a need is met when its node was converged with the same ``--state``."""
+
+    collects = False
 
     def __init__(self, tree: Tree, node: str) -> None:
         self._tree, self._node = tree, node
         self._last: Bundle | None = None
 
     def send_facts(self, facts: Facts) -> None:
-        """They lie in the state directory, where the tree reads all nodes' facts."""
+        self._tree.send_facts(self._node, facts)
 
     def bundle(self) -> Bundle:
         self._last = self._tree.bundle(self._node)
         return self._last
 
     def gates(self) -> Gates:
-        bundle = self._last or self.bundle()
-        ledgers = _ledgers_under(self._tree.state)
-        verified: dict[str, str] = {}
-        for declared in bundle.resources:
-            for need in declared.needs:
-                node, colon, _ = need.address.partition("/")[0].partition(":")
-                entries = ledgers[node].entries.values() if colon and node in ledgers else ()
-                if any(entry.digest == need.digest and not entry.intent for entry in entries):
-                    verified[need.address] = need.digest
-        held: dict[str, list[str]] = {}
-        for other, ledger in ledgers.items():
-            for address, entry in ledger.entries.items():
-                for rests_on in entry.needs if other != self._node else ():
-                    owner, _, local = rests_on.partition(":")
-                    if owner == self._node:
-                        held.setdefault(local, []).append(f"{other}:{address}")
-        return Gates(verified=verified, held={key: tuple(sorted(who)) for key, who in held.items()})
+        return self._tree.neighbours.gates(self._node, self._last or self.bundle())
 
     def deliver(self, report: Report) -> None:
         """Nowhere to go: the state directory's ledger and facts are all that is kept."""
 
     def mirror(self, ledger: Ledger) -> None:
-        """The ledger on disk is the only one."""
+        """The ledger on disk is the only one; the nodes of this process hear of it."""
+        self._tree.neighbours.note(self._node, ledger)
 
     def mirrored(self) -> Ledger | None:
         return None
+
+
+def _sound(compiled: Compiled) -> Compiled:
+    if compiled.problems:
+        raise InputError(compiled.problems)
+    return compiled
 
 
 def _facts_under(state: Path) -> dict[str, Facts]:
@@ -129,18 +179,10 @@ def _facts_under(state: Path) -> dict[str, Facts]:
     return found
 
 
-def _ledgers_under(state: Path) -> dict[str, Ledger]:
-    found: dict[str, Ledger] = {}
-    for path in state.glob("*/ledger.json"):
-        try:
-            found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=Ledger)
-        except (OSError, msgspec.DecodeError):
-            continue
-    return found
-
-
 def commit_of(path: Path) -> str:
     """The commit that a site's tree stands at; empty when it is not in git."""
+    import subprocess  # a run of an unchanged site starts nothing
+
     try:
         done = subprocess.run(
             ["git", "-C", str(path), "rev-parse", "HEAD"],
@@ -155,6 +197,8 @@ def commit_of(path: Path) -> str:
 
 
 def _hash(files: Any) -> str:
+    import hashlib
+
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(name.encode() + b"\0" + files[name] + b"\0")

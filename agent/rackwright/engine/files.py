@@ -11,8 +11,9 @@ from pathlib import Path
 from rackwright.model.errors import Temporary
 
 
-def replace(path: Path, body: bytes, *, mode: int = 0o600) -> None:
-    """Write ``path`` so that at any instant, also after a power cut, it is whole: old or new."""
+def replace(path: Path, body: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Write ``path`` so that at any instant it is whole, old or new; with ``durable``, also after a
+    power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -20,12 +21,14 @@ def replace(path: Path, body: bytes, *, mode: int = 0o600) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(body)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def sweep(directory: Path) -> None:

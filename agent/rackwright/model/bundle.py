@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -96,7 +95,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             self.purge,
             self.deferred,
         ]
-        return hashlib.sha256(msgspec.json.encode(acted_on, order="sorted")).hexdigest()[:32]
+        return _digest(acted_on)
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,4 +109,10 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def etag(self) -> str:
         """Changes exactly when a gate opens or closes."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:32]
+        return _digest(self)
+
+
+def _digest(value: Any) -> str:
+    import hashlib  # agents are told ETags, and this loads OpenSSL
+
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:32]

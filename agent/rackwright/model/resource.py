@@ -7,7 +7,6 @@ compared nor written. An observed field that is None could not be read.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
@@ -101,5 +100,7 @@ def from_data(kind: type[R], data: Mapping[str, Any]) -> R:
 
 def digest(kind: str, data: Mapping[str, Any]) -> str:
     """Digest of a resource as rendered: two revisions that want the same give the same digest."""
+    import hashlib  # an agent is told digests, and this loads OpenSSL
+
     body = msgspec.json.encode([kind, data], order="sorted")
     return hashlib.sha256(body).hexdigest()[:32]

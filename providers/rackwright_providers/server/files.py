@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
 from rackwright_providers.server.names import Names
 from rackwright_providers.server.resources import Directory, File, Symlink
+from rackwright_providers.transport.atomic import is_draft
 from rackwright_providers.transport.local import Host, Reader
 
 COUNTED = 1000
@@ -83,6 +83,8 @@ def _text(data: bytes | None, wanted: str | None) -> str | None:
     try:
         return data.decode()
     except UnicodeDecodeError:
+        import hashlib  # it loads OpenSSL
+
         return f"‹{len(data)} bytes that are not UTF-8, SHA-256 {hashlib.sha256(data).hexdigest()}›"
 
 
@@ -92,7 +94,8 @@ def _undeclared(host: Reader, path: str, paths: Collection[str]) -> int | None:
     except Permanent:
         return None
     prefix = path.rstrip("/") + "/"
-    return min(COUNTED, sum(prefix + name not in paths for name in names))
+    held = (name for name in names if prefix + name not in paths and not is_draft(name))
+    return min(COUNTED, sum(1 for _ in held))
 
 
 def _step(change: Change) -> LocalStep:

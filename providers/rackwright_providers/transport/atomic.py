@@ -37,11 +37,19 @@ def what(found: os.stat_result) -> str:
     return kinds.get(stat.S_IFMT(found.st_mode), "a device")
 
 
+_DRAFT = ".rackwright-new"
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file of this name is what a crash left of the next version of another one."""
+    return name.startswith(".") and name.endswith(_DRAFT)
+
+
 def temporary(entry: Entry) -> str:
     """The name under which the next version of ``entry`` is made. Always the same one, so that what
     a crash leaves behind is found and replaced; it starts with a dot, so that cron, sudo and the
     like do not read it. What is there of it is removed."""
-    name = f".{os.fsdecode(os.fsencode(entry.name)[:200])}.rackwright-new"
+    name = f".{os.fsdecode(os.fsencode(entry.name)[:200])}{_DRAFT}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=entry.fd)
     return name

@@ -27,6 +27,8 @@ SAVE_TIMEOUT = 120.0
 PROBE_TIMEOUT = 5.0
 FRESH = 10.0
 """Seconds after an answer for which a session counts as alive without asking."""
+ERROR_WITHIN = 512
+"""Characters at the start of a read's answer where an error stands; later ones are data."""
 RETORN = 2
 """How often a read is asked again because log messages tore its answer apart."""
 
@@ -96,7 +98,7 @@ class CliReader:
             if not answer.noisy:
                 break
             answer = self._screen.exchange(command, timeout)
-        self._judge(command, answer)
+        self._judge(command, answer, within=ERROR_WITHIN)
         return answer.text
 
     def alive(self) -> bool:
@@ -124,10 +126,10 @@ class CliReader:
             raise Permanent(f"{command!r} is not a command that only reads")
         _one_line(command)
 
-    def _judge(self, line: str, answer: Answer) -> None:
+    def _judge(self, line: str, answer: Answer, within: int | None = None) -> None:
         if answer.question:
             raise Rejected(f"the device asks after {line!r}: {answer.question}", output=answer.text)
-        found = self.dialect.errors.search(answer.text)
+        found = self.dialect.errors.search(answer.text[:within])
         if found:
             start = answer.text.rfind("\n", 0, found.start()) + 1
             said = answer.text[start:].split("\n", 1)[0].strip()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +37,10 @@ def execute(
     be started. Its output goes to memory files, not pipes: a service that it starts may keep
     them open for ever.
     """
+    # Most runs start nothing, and these take long to import.
+    import signal
+    import subprocess
+
     environment = {**_inherited(), **(env or {})}
     become: dict[str, Any] = {}
     if user:
@@ -87,7 +88,7 @@ def execute(
     if late:
         raise Rejected(f"{argv[0]} did not end within {timeout:g} s", output=said)
     if check and answer.code != 0:
-        failed = f"{shlex.join(argv[:2])} failed ({_status(answer.code)})"
+        failed = f"{' '.join(argv[:2])} failed ({_status(answer.code)})"
         raise Rejected(f"{failed}: {said}" if said else failed, output=said)
     return answer
 

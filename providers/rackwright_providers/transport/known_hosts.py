@@ -49,7 +49,7 @@ def remember(path: Path, host: str, port: int, key: str) -> None:
                 if line.split()[:1] != [wanted]
             ]
         text = "".join(f"{line}\n" for line in [*kept, f"{wanted} {key}"])
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(text)

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from rackwright.model.errors import Permanent
 from rackwright_providers.transport import backups
 from rackwright_providers.transport.atomic import (
     attributes,
+    is_draft,
     may_own,
     replace,
     sync_directory,
@@ -281,18 +281,22 @@ class Host(Reader):
     def remove(self, path: str) -> None:
         """Remove a file or a link, not what it points at; nothing when it is not there."""
         with _mapped(path), self._rooted.find(path, follow=False) as entry:
+            temporary(entry)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(entry.name, dir_fd=entry.fd)
             sync_directory(entry)
 
     def rmdir(self, path: str, *, whole: bool = False) -> None:
-        """Remove a directory; with ``whole``, and everything in it, but not when a file system is
-        mounted there or below. Raises Permanent."""
+        """Remove a directory, and in it what a crash left of files of ours; with ``whole``, and
+        everything in it, but not when a file system is mounted there or below. Raises Permanent."""
         with _mapped(path), self._rooted.find(path, follow=False) as entry:
             if whole:
                 _check_mounts(entry)
-                shutil.rmtree(entry.name, dir_fd=entry.fd)
+                from shutil import rmtree  # a rare case, and it imports every kind of archive
+
+                rmtree(entry.name, dir_fd=entry.fd)
             else:
+                _drop_drafts(entry)
                 os.rmdir(entry.name, dir_fd=entry.fd)
             sync_directory(entry)
 
@@ -330,6 +334,15 @@ def _lstat(entry: Entry) -> os.stat_result | None:
 
 def _mode(found: os.stat_result | None) -> int:
     return found.st_mode if found else 0
+
+
+def _drop_drafts(entry: Entry) -> None:
+    fd = entry.open(os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in filter(is_draft, os.listdir(fd)):
+            os.unlink(name, dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 def _check_mounts(entry: Entry) -> None:

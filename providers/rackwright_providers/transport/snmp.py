@@ -50,7 +50,7 @@ MOST = 100_000
 QUEUE = 60.0
 """Seconds that a request may wait for its place among the requests in flight."""
 
-_TOO_BIG, _NO_SUCH_NAME, _RESOURCE, _AUTHORIZATION = 1, 2, 13, 16  # error-status, RFC 3416
+_TOO_BIG, _NO_SUCH_NAME, _RESOURCE = 1, 2, 13  # error-status, RFC 3416
 
 
 def via(options: Snmp) -> str:

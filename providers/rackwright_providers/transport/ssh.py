@@ -65,9 +65,11 @@ def open_ssh(
         client = ssh_client.Client(options, trust)
         arguments = ssh_client.client_options(options, trust, client, timeout)
     except Permanent as error:
-        raise Permanent(f"{via}: {error}") from None
+        where = f" (of {store})" if pinned and not options.host_key else ""
+        raise Permanent(f"{via}: {error}{where}") from None
+    connection = None
     try:
-        connection = _connect(options, arguments, timeout)
+        connection = SshConnection(_connect(options, arguments, timeout), via, options)
     except Unreachable as error:
         raise Unreachable(f"{via}: {error}") from None
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
@@ -78,8 +80,13 @@ def open_ssh(
     finally:
         # Also when the login failed: the password went to whoever holds this key.
         if trust.accepted and pinned is None:
-            _trust_first(options, trust.accepted, store, via)
-    return SshConnection(connection, via, options)
+            try:
+                _trust_first(options, trust.accepted, store, via)
+            except Permanent:  # not kept is not trusted
+                if connection is not None:
+                    connection.close()
+                raise
+    return connection
 
 
 def _connect(

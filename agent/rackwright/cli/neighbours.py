@@ -1,0 +1,98 @@
+"""What the nodes of one state directory have verified and rest on, told from their ledgers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from rackwright.engine.ledger import Ledger, decode
+from rackwright.model.bundle import Bundle, Gates
+
+LOOKED = 1.0
+"""Seconds for which one look at other processes' ledgers serves all nodes of this one."""
+
+
+class _Standing(NamedTuple):
+    """What of one ledger concerns other nodes."""
+
+    digests: frozenset[str]
+    """Of what it has verified."""
+    rests_on: tuple[tuple[str, str, str], ...]
+    """Another node, a resource there, and ours that rests on it."""
+
+
+class Neighbours:
+    """The ledgers under a state directory, read again when they change. Any thread may ask."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self._looked = float("-inf")
+        self._files: dict[str, tuple[int, int, int]] = {}
+        self._standing: dict[str, _Standing] = {}
+
+    def note(self, node: str, ledger: Ledger) -> None:
+        """``node`` has this ledger now."""
+        with self._lock:
+            self._standing[node] = _standing(ledger)
+
+    def gates(self, node: str, bundle: Bundle) -> Gates:
+        """What of other nodes ``node``'s needs may count on, and what of its own they rest on."""
+        with self._lock:
+            self._look()
+            others = {other: self._read(other) for other in self._files if other != node}
+        verified: dict[str, str] = {}
+        for declared in bundle.resources:
+            for need in declared.needs:
+                owner, colon, _ = need.address.partition("/")[0].partition(":")
+                if colon and owner in others and need.digest in others[owner].digests:
+                    verified[need.address] = need.digest
+        held: dict[str, list[str]] = {}
+        for other, standing in others.items():
+            for owner, local, ours in standing.rests_on:
+                if owner == node:
+                    held.setdefault(local, []).append(f"{other}:{ours}")
+        return Gates(verified=verified, held={key: tuple(sorted(who)) for key, who in held.items()})
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < LOOKED:
+            return
+        found: dict[str, tuple[int, int, int]] = {}
+        for node in os.listdir(self._state) if self._state.is_dir() else ():  # noqa: PTH208
+            try:
+                status = os.stat(f"{self._state}/{node}/ledger.json")  # noqa: PTH116
+            except OSError:
+                continue
+            found[node] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if found[node] != self._files.get(node):
+                self._standing.pop(node, None)
+        self._files = found
+        self._looked = time.monotonic()
+
+    def _read(self, node: str) -> _Standing:
+        standing = self._standing.get(node)
+        if standing is None:
+            try:
+                ledger = decode((self._state / node / "ledger.json").read_bytes())
+            except (OSError, msgspec.DecodeError):
+                ledger = Ledger()
+            standing = self._standing[node] = _standing(ledger)
+        return standing
+
+
+def _standing(ledger: Ledger) -> _Standing:
+    rests_on = []
+    for address, entry in ledger.entries.items():
+        for need in entry.needs:
+            owner, colon, local = need.partition(":")
+            if colon and "/" not in owner:
+                rests_on.append((owner, local, address))
+    return _Standing(
+        frozenset(entry.digest for entry in ledger.entries.values() if not entry.intent),
+        tuple(rests_on),
+    )

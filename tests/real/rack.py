@@ -1,0 +1,456 @@
+"""A whole rack of real parts: git, a store with TLS, an Open vSwitch behind OpenSSH with its delegate,
+and two hosts with an agent inside each.
+
+Every process is the command that users start. Nothing runs at an interval here: what happens, happens
+because the store woke somebody, or a signal did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import psutil
+
+from rackwright.client import AdminClient
+from rackwright.model.errors import Unreachable
+from tests.real import parts
+
+NEEDS = ("ovs-vswitchd", "ovsdb-server", "sshd", "ping", "ethtool", "git", "openssl", "setpriv")
+PATIENCE = 40.0
+SWITCH = "sw-a1"
+HOSTS = {"h1": "p1", "h2": "p2"}
+"""Each host, and the port that its eth0 is cabled to."""
+ADDRESSES = {"h1": "192.0.2.1", "h2": "192.0.2.2"}
+STRANGERS = {"q1": "198.51.100.1", "q2": "198.51.100.2"}
+"""Ports in VLAN 777, which nobody told us of, and the addresses of the machines behind them."""
+
+SITE = """\
+# What nobody has asked for is parked: the port shut in a VLAN of its own, the server's interface down.
+site: rack
+attributes:
+  network: {eth0: {state: down, addresses: []}}
+---
+node: sw-a1
+type: switch
+platform: openvswitch
+reach:
+  - ssh: {host: HOST, port: 2222, username: USER, key: {secret: sw-a1-key}, host_key: PINNED}
+links:
+  p1: h1:eth0
+  p2: h2:eth0
+---
+node: h1
+type: server
+---
+node: h2
+type: server
+---
+role: parked-ports
+for: [switch]
+resources:
+  - port: "{{ port }}"
+    each: port, link in links.items()
+    when: link.attributes.network[link.port].vlan is not defined
+    admin: down
+    mode: access
+    access_vlan: 998
+---
+proposal: base
+attributes:
+  vlans: {998: {name: parked}}
+deploy:
+  vlans: [sw-a1]
+  parked-ports: [sw-a1]
+  access-ports: [sw-a1]
+  server-network: [h1, h2]
+"""
+STORAGE = """\
+proposal: storage
+attributes:
+  vlans: {666: {name: storage}}
+deploy:
+  vlans: [sw-a1]
+---
+proposal: storage-of-h1
+attributes:
+  network: {eth0: {vlan: 666, state: up, addresses: [192.0.2.1/24]}}
+deploy:
+  server-network: [h1]
+---
+proposal: storage-of-h2
+attributes:
+  network: {eth0: {vlan: 666, state: up, addresses: [192.0.2.2/24]}}
+deploy:
+  server-network: [h2]
+"""
+
+
+class Mortal(Protocol):
+    """What `Restartable` runs."""
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Its process, the parent of all others that it has."""
+
+
+M = TypeVar("M", bound=Mortal)
+
+
+class Restartable(Generic[M]):
+    """A part that can be killed and started again."""
+
+    def __init__(self, make: Callable[[], contextlib.AbstractContextManager[M]]) -> None:
+        self._make, self._open = make, contextlib.ExitStack()
+        self.running: M = self._open.enter_context(make())
+
+    def kill(self) -> None:
+        """End it and its children (an sshd's sessions) at once."""
+        process = psutil.Process(self.running.process.pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self._open.close()
+
+    def start(self) -> None:
+        """Begin again, as it was."""
+        self.running = self._open.enter_context(self._make())
+
+    def close(self) -> None:
+        """For good."""
+        self._open.close()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A running store."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+
+@dataclass
+class Rack:
+    """What a test does to the rack, and what it sees of it."""
+
+    base: Path
+    switch: parts.Ovs
+    hosts: Mapping[str, parts.Host]
+    strangers: tuple[parts.Host, parts.Host]
+    door: Restartable[parts.Sshd]
+    """The switch's sshd."""
+    store: Restartable[Store] = field(init=False)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The store, from outside of the namespaces."""
+        return f"https://127.0.0.1:{self.store.running.port}"
+
+    @property
+    def clone(self) -> Path:
+        """The working tree that people commit in."""
+        return self.base / "clone"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that agents trust."""
+        return self.base / "tls" / "ca.pem"
+
+    @property
+    def key(self) -> Path:
+        """The file with the admin credential."""
+        return self.base / "store" / "admin.credential"
+
+    def admin(self) -> AdminClient:
+        """The store, as its admin."""
+        return AdminClient(self.url, self.key.read_text().strip(), ca=str(self.authority))
+
+    def push(self, message: str, files: Mapping[str, str | None]) -> str:
+        """Commit ``files`` (None: gone) in the clone and push; the commit."""
+        for name, text in files.items():
+            if text is None:
+                (self.clone / name).unlink()
+            else:
+                (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.clone / name).write_text(text)
+        git(self.clone, "add", "--all")
+        git(self.clone, "commit", "--quiet", "--message", message)
+        git(self.clone, "push", "--quiet", "origin", "main")
+        return git(self.clone, "rev-parse", "HEAD").strip()
+
+    def converged(self, commit: str) -> None:
+        """Wait until ``commit`` is in force and every node is what it says."""
+        seen: dict[str, Any] = {}
+
+        def done() -> bool:
+            with contextlib.suppress(Unreachable):
+                seen.update(self.admin().status())
+            force = (seen["store"]["in_force"] or {}).get("commit") if seen else None
+            return force == commit and all(
+                not node["pending"] and node["state"] in ("converged", "changed")
+                for node in seen["nodes"]
+            )
+
+        try:
+            parts.until(done, PATIENCE)
+        except parts.PartError:
+            raise AssertionError(f"{commit} did not come about: {json.dumps(seen, indent=1)}") from None  # fmt: skip
+
+    def node(self, name: str) -> dict[str, Any]:
+        """What ``rackwright status --json`` says of one node."""
+        said = json.loads(self.command("status", "--json"))
+        (found,) = (item for item in said["nodes"] if item["node"] == name)
+        return dict(found)
+
+    def reports(self, name: str, since: float) -> list[dict[str, Any]]:
+        """The reports of runs that began after ``since``, oldest first."""
+        admin = self.admin()
+        runs = [run for run in admin.runs(name) if run["started"] > since]
+        return [admin.report(name, run["id"]) for run in reversed(runs)]
+
+    def run_now(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Send SIGUSR1 to the agents of these nodes, and wait for the report of each."""
+        since = time.time()
+        for name in names:
+            self.processes[name].send_signal(signal.SIGUSR1)
+        found: dict[str, dict[str, Any]] = {}
+
+        def reported() -> bool:
+            for name in names:
+                for report in self.reports(name, since)[:1]:
+                    found[name] = report
+            return len(found) == len(names)
+
+        parts.until(reported, PATIENCE, f"reports of {', '.join(names)} after SIGUSR1")
+        return found
+
+    def pings(self, *, within: float = 4.0) -> bool:
+        """Whether h1 reaches h2."""
+        return self.hosts["h1"].pings(ADDRESSES["h2"], within=within)
+
+    def strangers_ping(self) -> bool:
+        """Whether VLAN 777 still works."""
+        near, far = self.strangers
+        return near.pings(far.address)
+
+    def foreign(self) -> str:
+        """All on the switch that is not ours, as the switch lists it."""
+        ask = ["--columns=name,tag,trunks,vlan_mode,external_ids,other_config", "list", "Port"]
+        return "".join(
+            [
+                self.switch.vsctl(*ask, *STRANGERS, "br0"),
+                self.switch.vsctl("--columns=external_ids,other_config", "list", "Bridge", "br0"),
+                *(
+                    self.switch.vsctl("get", "Port", p, "external_ids:owner")
+                    for p in HOSTS.values()
+                ),
+                self.switch.vsctl("get", "Open_vSwitch", ".", "external_ids:rack-owner"),
+            ]
+        )
+
+    def written(self) -> tuple[str, bytes]:
+        """What every write to the switch changes: the count of configurations, and the file of
+        transactions, which is only ever added to."""
+        count = self.switch.vsctl("get", "Open_vSwitch", ".", "next_cfg")
+        return count, (self.switch.run / "conf.db").read_bytes()
+
+    @contextlib.contextmanager
+    def frozen_vswitchd(self) -> Iterator[None]:
+        """ovs-vswitchd stands still: a transaction gets into the database, and the ovs-vsctl that
+        sent it waits for ovs-vswitchd to have done it. What only reads, goes on."""
+        process = psutil.Process(int((self.switch.run / "ovs-vswitchd.pid").read_text()))
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    def vlan_is_kept(self, vlan: int) -> bool:
+        """Whether a port carries the VLAN, or we have a record of it."""
+        tags = self.switch.vsctl("--bare", "--columns=tag,trunks", "list", "Port").split()
+        return str(vlan) in tags or f"rackwright-vlan-{vlan}=" in self.switch.vsctl(
+            "get", "Open_vSwitch", ".", "external_ids"
+        )
+
+    @contextlib.contextmanager
+    def watching(self, host: str) -> Iterator[Path]:
+        """The kernel's own log of what is done to eth0 of a host, each line with its time."""
+        log = self.base / f"{host}.monitor"
+        log.write_bytes(b"")
+        argv = ["ip", "-ts", "-o", "monitor", "link", "address", "dev", "eth0"]
+        ns = self.hosts[host].ns
+
+        def mark(address: str) -> None:
+            for verb in ("add", "del"):
+                words = ["ip", "address", verb, address, "scope", "link", "dev", "eth0"]
+                parts.command(words, ns=ns)
+
+        def listens() -> bool:
+            mark("169.254.9.1/32")
+            return bool(log.read_bytes())
+
+        with parts.daemon(argv, log, ns=ns, ready=listens):
+            mark("169.254.9.2/32")  # what is behind this one is not our own
+            last = re.compile(r"Deleted .* 169\.254\.9\.2/32 .*\n")
+            parts.until(lambda: last.search(log.read_text()), what="the end of our own marks")
+            os.truncate(log, 0)
+            yield log
+
+    def command(self, *words: str) -> str:
+        """``rackwright WORDS``, as the admin, to its end."""
+        env = {
+            "RACKWRIGHT_STORE": self.url,
+            "RACKWRIGHT_CA": str(self.authority),
+            "RACKWRIGHT_ADMIN": str(self.key),
+        }
+        return parts.command([*RACKWRIGHT, *words], env=env)
+
+
+RACKWRIGHT = (sys.executable, "-c", "from rackwright.cli.main import main; main()")
+
+
+def git(where: Path, *words: str) -> str:
+    """git, without the settings of this machine."""
+    env = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "operator"),
+        **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "operator@example.com"),
+    }
+    return parts.command(["git", "-C", str(where), *words], env=env)
+
+
+@contextlib.contextmanager
+def rack(base: Path) -> Iterator[Rack]:
+    """The rack with the base of its site in force and converged."""
+    with contextlib.ExitStack() as stack:
+        switch = stack.enter_context(parts.open_vswitch(base / "ovs"))
+        address = stack.enter_context(parts.management(switch.ns))
+        door = Restartable(
+            lambda: parts.sshd(base / "sshd", ns=switch.ns, host=address, env=switch.env)
+        )
+        stack.callback(door.close)
+        strangers = tuple(
+            stack.enter_context(parts.host(switch.ns, port, f"{own}/24"))
+            for port, own in STRANGERS.items()
+        )
+        hosts = {name: stack.enter_context(_host(switch.ns, name, port)) for name, port in HOSTS.items()}  # fmt: skip
+        ways = {
+            name: stack.enter_context(parts.management(host.ns)) for name, host in hosts.items()
+        }
+        for port in STRANGERS:
+            switch.plug(port, "tag=777", "external_ids:owner=someone")
+        for number, port in enumerate(HOSTS.values()):
+            switch.plug(port, f"tag={10 + number}", "external_ids:owner=someone")
+        switch.vsctl("set", "Bridge", "br0", "external_ids:owner=someone", "other_config:mac-aging-time=77")  # fmt: skip
+        switch.vsctl("set", "Open_vSwitch", ".", "external_ids:rack-owner=someone")
+        made = Rack(base, switch, hosts, (strangers[0], strangers[1]), door)
+        _repository(made, address)
+        _authority(base / "tls", [parts.across(way) for way in ways.values()])
+        made.store = Restartable(lambda: _store(base))
+        stack.callback(lambda: made.store.close())
+        tokens = {
+            names: made.admin().create_token(names)["token"]
+            for names in ((SWITCH,), *((name,) for name in hosts))
+        }
+        stack.enter_context(_delegate(made, tokens[SWITCH,]))
+        for name, way in ways.items():
+            stack.enter_context(_agent(made, name, parts.across(way), tokens[name,]))
+        made.converged(git(made.clone, "rev-parse", "HEAD").strip())
+        yield made
+
+
+@contextlib.contextmanager
+def _host(switch_ns: str, name: str, port: str) -> Iterator[parts.Host]:
+    """A machine whose eth0 is cabled and no more: the rest is for its agent."""
+    with parts.namespace(name) as ns:
+        parts.cable(switch_ns, port, ns, "eth0")
+        parts.own_checksums("eth0", ns=ns)
+        yield parts.Host(ns, ADDRESSES[name])
+
+
+def _repository(rack: Rack, address: str) -> None:
+    """The site, in a bare repository that a clone pushes to."""
+    bare = rack.base / "site.git"
+    bare.mkdir()
+    git(bare, "init", "--quiet", "--bare", "--initial-branch=main")
+    git(rack.base, "clone", "--quiet", str(bare), str(rack.clone))
+    git(rack.clone, "checkout", "--quiet", "-B", "main")
+    running = rack.door.running
+    text = SITE.replace("HOST,", f"{address},").replace("USER", running.username)
+    rack.push("The rack", {"site.yaml": text.replace("PINNED", running.host_key)})
+
+
+def _authority(directory: Path, addresses: list[str]) -> None:
+    """An authority of our own, and the certificate that it gives the store."""
+    directory.mkdir()
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]  # fmt: skip
+    new += ["-days", "2"]
+    ca = ["-keyout", str(directory / "ca.key"), "-out", str(directory / "ca.pem")]
+    parts.command([*new, *ca, "-subj", "/CN=authority of the rack"])
+    names = ",".join(f"IP:{address}" for address in ("127.0.0.1", *addresses))
+    store = ["-keyout", str(directory / "store.key"), "-out", str(directory / "store.pem")]
+    signed = ["-CA", str(directory / "ca.pem"), "-CAkey", str(directory / "ca.key")]
+    more = ["-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE"]
+    parts.command([*new, *store, *signed, *more, "-subj", "/CN=store"])
+
+
+@contextlib.contextmanager
+def _store(base: Path) -> Iterator[Store]:
+    """On a port that is free the first time, and on the same one again."""
+    log, tls, kept = base / "store.log", base / "tls", base / "store.port"
+    log.write_bytes(b"")
+    port = kept.read_text() if kept.exists() else "0"
+    argv = [*RACKWRIGHT, "store", "--site", str(base / "site.git"), "--listen", f"0.0.0.0:{port}"]
+    argv += ["--data", str(base / "store")]
+    argv += ["--tls-cert", str(tls / "store.pem"), "--tls-key", str(tls / "store.key")]
+    ready = "store at "
+    with parts.daemon(argv, log, env=UNBUFFERED, ready=lambda: ready in log.read_text()) as process:
+        port = log.read_text().partition(ready)[2].partition(",")[0].rpartition(":")[2]
+        kept.write_text(port)
+        yield Store(process, int(port))
+
+
+@contextlib.contextmanager
+def _delegate(rack: Rack, token: str) -> Iterator[None]:
+    state = rack.base / "state" / "admin"
+    secrets = rack.base / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "sw-a1-key").touch(mode=0o600)
+    (secrets / "sw-a1-key").write_text(rack.door.running.key)
+    argv = ["delegate", SWITCH, "--store", rack.url, "--secrets", str(secrets)]
+    with _daemon(rack, SWITCH, [*argv, "--state", str(state)], token):
+        yield
+
+
+@contextlib.contextmanager
+def _agent(rack: Rack, name: str, gateway: str, token: str) -> Iterator[None]:
+    """Inside the host's namespace, with the store behind its management interface."""
+    state = rack.base / "state" / name
+    url = f"https://{gateway}:{rack.store.running.port}"
+    argv = ["agent", "--node", name, "--store", url, "--state", str(state)]
+    with _daemon(rack, name, argv, token, ns=rack.hosts[name].ns):
+        yield
+
+
+@contextlib.contextmanager
+def _daemon(rack: Rack, name: str, argv: list[str], token: str, ns: str = "") -> Iterator[None]:
+    env = {**UNBUFFERED, "RACKWRIGHT_TOKEN": token, "RACKWRIGHT_CA": str(rack.authority)}
+    command = [*RACKWRIGHT, *argv, "--json"]
+    with parts.daemon(command, rack.base / f"{name}.log", ns=ns, env=env) as process:
+        rack.processes[name] = process
+        yield
+
+
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
