@@ -182,7 +182,8 @@ class NodeRunner:
             return None
 
     def _keep_facts(self, found: _FoundFacts) -> None:
-        replace(self.state / "facts.json", msgspec.json.encode(found))
+        # The device tells them again, should a power cut lose them.
+        replace(self.state / "facts.json", msgspec.json.encode(found), durable=False)
 
     def _failed(
         self, started: float, error: RackwrightError, masker: Masker, why_run: bool

@@ -137,6 +137,8 @@ def recompile(compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
     merged = {**known, **facts}
     stale = {name for name, node in rendered.nodes.items() if node.read_facts_of & changed}
     checked = replace(checked, world=replace(checked.world, facts=merged))
+    if not stale:
+        return replace(compiled, facts=merged, checked=checked)
     return _render(replace(compiled, facts=merged), checked, stale)
 
 

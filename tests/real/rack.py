@@ -177,17 +177,31 @@ class Rack:
         return AdminClient(self.url, self.key.read_text().strip(), ca=str(self.authority))
 
     def push(self, message: str, files: Mapping[str, str | None]) -> str:
-        """Commit ``files`` (None: gone) in the clone and push; the commit."""
+        """Commit ``files`` (None: gone) in the clone and push; the commit that is then the newest."""
         for name, text in files.items():
             if text is None:
-                (self.clone / name).unlink()
+                (self.clone / name).unlink(missing_ok=True)
             else:
-                (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.clone / name).write_text(text)
         git(self.clone, "add", "--all")
-        git(self.clone, "commit", "--quiet", "--message", message)
-        git(self.clone, "push", "--quiet", "origin", "main")
+        if git(self.clone, "status", "--porcelain"):
+            git(self.clone, "commit", "--quiet", "--message", message)
+            git(self.clone, "push", "--quiet", "origin", "main")
+        return self.head()
+
+    def head(self) -> str:
+        """The newest commit."""
         return git(self.clone, "rev-parse", "HEAD").strip()
+
+    def become(self, files: Mapping[str, str]) -> None:
+        """Have nothing but the base of the site and ``files``, whatever was there before."""
+        if self.door.running.process.poll() is not None:
+            self.door.start()
+        there = {path.name for path in self.clone.glob("*.yaml")} - {"site.yaml"}
+        commit = self.push("As it was", {**dict.fromkeys(there), **files})
+        if self.node(SWITCH)["state"] not in ("converged", "changed"):
+            self.run_now(SWITCH)
+        self.converged(commit)
 
     def converged(self, commit: str) -> None:
         """Wait until ``commit`` is in force and every node is what it says."""
@@ -367,7 +381,7 @@ def rack(base: Path) -> Iterator[Rack]:
         stack.enter_context(_delegate(made, tokens[SWITCH,]))
         for name, way in ways.items():
             stack.enter_context(_agent(made, name, parts.across(way), tokens[name,]))
-        made.converged(git(made.clone, "rev-parse", "HEAD").strip())
+        made.converged(made.head())
         yield made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rackwright.model.change import Change
@@ -62,6 +62,10 @@ def applied(row: dict[str, Any], commands: tuple[tuple[str, ...], ...]) -> dict[
 
 @settings(max_examples=1000, deadline=None)
 @given(rows, accesses | trunks)
+@example(
+    {"name": "p1", "vlan_mode": "native-tagged", "tag": 1, "trunks": 2, "external_ids": {}},
+    Port(name="p1", allowed_vlans=(1, 2)),
+)
 def test_plan_then_commit_then_plan_is_empty(row: dict[str, Any], wanted: Port) -> None:
     declared = ovs.canonical(wanted)
     assert isinstance(declared, Port)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -167,22 +169,35 @@ def rows(session: CliReader, *commands: str) -> Rows:
 
 def parse(command: str, text: str) -> Rows:
     """Rows of ``text`` by the template for ``command``; none when it does not fit."""
-    import ntc_templates  # type: ignore[import-untyped]
     import textfsm  # type: ignore[import-untyped]
 
-    folder = Path(ntc_templates.__file__).parent / "templates"
-    # By file name: the package's own look-up compiles 1,500 patterns first.
     name = next(name for start, name in _TEMPLATES.items() if command.startswith(start))
-    with (folder / f"cisco_ios_{name}.textfsm").open() as file:
-        machine = textfsm.TextFSM(file)
-    try:
-        found = machine.ParseText(text + "\n")
-    except textfsm.TextFSMError as error:
-        log.warning("the answer to %r does not fit its template: %s", command, error)
-        return []
-    header = [column.lower() for column in machine.header]
-    return [dict(zip(header, row, strict=True)) for row in found]
+    with _parsing:
+        machine = _machine(name)
+        machine.Reset()
+        try:
+            found = machine.ParseText(text + "\n")
+        except textfsm.TextFSMError as error:
+            log.warning("the answer to %r does not fit its template: %s", command, error)
+            return []
+        header = [column.lower() for column in machine.header]
+        return [dict(zip(header, row, strict=True)) for row in found]
 
+
+@functools.cache
+def _machine(name: str) -> Any:
+    """The parser of one template. It is used under `_parsing`: it keeps its state in itself, and to
+    make one for each of many switches takes longer than all else that is done with them."""
+    import ntc_templates  # type: ignore[import-untyped]
+    import textfsm
+
+    # By file name: the package's own look-up compiles 1,500 patterns first.
+    folder = Path(ntc_templates.__file__).parent / "templates"
+    with (folder / f"cisco_ios_{name}.textfsm").open() as file:
+        return textfsm.TextFSM(file)
+
+
+_parsing = threading.Lock()
 
 _TEMPLATES = {
     "show version": "show_version",

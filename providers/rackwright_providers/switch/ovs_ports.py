@@ -119,7 +119,7 @@ def port_commands(
     columns: list[str] = []
     commands: list[tuple[str, ...]] = []
     if fields & VLAN_COLUMNS:
-        columns += _vlan_columns(before, after)
+        columns += _vlan_columns(before, after, fields)
     if "allowed_vlans" in fields and after.allowed_vlans is not None:
         columns.append(f"trunks={_trunks(after.allowed_vlans)}")
     if "description" in fields:
@@ -134,15 +134,17 @@ def port_commands(
     return commands
 
 
-def _vlan_columns(before: Port, after: Port) -> list[str]:
+def _vlan_columns(before: Port, after: Port, fields: frozenset[str]) -> list[str]:
     mode = after.mode or before.mode
     if mode == "access":
         vlan = after.access_vlan or before.access_vlan
         return ["vlan_mode=access", f"tag={vlan or '[]'}", "trunks=[]"]
     native = after.native_vlan or before.native_vlan
-    if native:
-        return ["vlan_mode=native-untagged", f"tag={native}"]
-    return ["vlan_mode=trunk", "tag=[]"]
+    columns = [f"vlan_mode={'native-untagged' if native else 'trunk'}", f"tag={native or '[]'}"]
+    if before.mode is None and before.allowed_vlans is not None and "allowed_vlans" not in fields:
+        # native-tagged trunks its tag whether listed or not; now it has to be listed.
+        columns.append(f"trunks={_trunks(before.allowed_vlans)}")
+    return columns
 
 
 def _trunks(allowed: str | int | tuple[int | str, ...]) -> str:

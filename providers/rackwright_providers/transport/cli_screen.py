@@ -79,6 +79,8 @@ class Screen:
         self._began = self.heard
         self._buffer = bytearray()
         self._prompt = PROMPT
+        self._doing = "login"
+        """For what is said when no answer comes."""
 
     def learn(self, prompt: str) -> None:
         """From now on only prompts with the host name of ``prompt`` count."""
@@ -117,12 +119,15 @@ class Screen:
         ``answers`` are questions that the device may ask on the way, and what we say to them.
         """
         self.drain()
+        self._doing = repr(line.strip()) if line.strip() else "Return"
         self.write(line.replace("?", CONTROL_V + "?") + RETURN)
         return self._collect(line.strip().encode(), timeout, answers)
 
     def wait(self, ready: Callable[[bytes], int | None], timeout: float) -> str:
-        """Read until ``ready`` (of what is there) gives the length to take; return that much."""
+        """Read until ``ready`` (of what is there) gives the length to take; return that much. For
+        what comes before there is a prompt, so for a login."""
         deadline = time.monotonic() + timeout
+        self._doing = "login"
         while (end := ready(bytes(self._buffer))) is None:
             self._fill(deadline)
         text = self._buffer[:end].decode(errors="replace")
@@ -225,7 +230,7 @@ class Screen:
         """Read once, for ``wait`` seconds at most; whether something came."""
         left = deadline - time.monotonic()
         if left <= 0:
-            raise self._lost("it does not answer")
+            raise self._lost(f"{self._doing}: it does not answer")
         if self._stop.is_set() and time.monotonic() - self._began > STOPPING:
             raise self._lost("stopped while waiting for it")
         more = self._read(min(left, wait))
