@@ -43,6 +43,7 @@ class Ours:
         import rackwright_providers.transport.cli_driver
         import rackwright_providers.transport.ssh_client  # noqa: F401
         from rackwright import delegate
+        from rackwright.cli.stamp import SETTLED
         from rackwright.cli.tree import Tree, TreeSource
         from rackwright.daemon import Pace
         from rackwright.provider import Registry
@@ -54,6 +55,7 @@ class Ours:
         secrets.touch(mode=0o600)
         secrets.write_text("".join(f"{one['name']}: {one['password']}\n" for one in switches))
         registry = Registry.installed()
+        time.sleep(SETTLED)  # or it would be compiled once more, for it has only just changed
         tree = Tree(site, registry, folder / "state")
         tree.checked()
         self._left = 0

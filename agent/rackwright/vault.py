@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 from rackwright.model.errors import InputError, Problem
+
+SETTLED = 2.0
+"""Seconds after which a file's time can be trusted to tell that it has changed."""
+
+_lock = threading.Lock()
+_kept: dict[Path, tuple[str, dict[str, str]]] = {}
+"""By path: what the files looked like, and what they held. The many nodes of a delegate, which run
+at once, share what one of them has read."""
 
 
 def read_secrets(path: Path | None) -> dict[str, str]:
@@ -16,6 +26,28 @@ def read_secrets(path: Path | None) -> dict[str, str]:
     """
     if path is None or not path.exists():
         return {}
+    with _lock:
+        now = _look(path)
+        seen, found = _kept.get(path, ("", {}))
+        if not now or now != seen:
+            found = _read(path)
+            _kept[path] = (now, found)
+        return dict(found)
+
+
+def _look(path: Path) -> str:
+    """Changes when a file of ``path`` does; empty when one changed so lately that its time says
+    nothing yet."""
+    newest, lines = 0, []
+    for item in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
+        status = item.stat()
+        # The time of the last change to anything: content, owner or permissions.
+        newest = max(newest, status.st_ctime_ns)
+        lines.append(f"{item} {status.st_ctime_ns} {status.st_size} {status.st_ino}")
+    return "" if time.time_ns() - newest < SETTLED * 1e9 else "\n".join(lines)
+
+
+def _read(path: Path) -> dict[str, str]:
     _check_private(path)
     if path.is_dir():
         found = {}

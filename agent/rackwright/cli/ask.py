@@ -71,11 +71,16 @@ def show_status(found: dict[str, Any]) -> None:
             said = f"waits for the fact {node['deferred'][0]['fact']}"
         if not said and node["pending"]:
             said = f"{node['outstanding']} to do for {node['pending'][:10]}"
+        state = node["state"]
+        if state == "changed" and not node["pending"]:
+            # What was changed was verified: that is converged, with something done for it.
+            state = "converged"
+            said = said or counts_text({**node["counts"], "in_sync": 0})
         rows.append(
             (
                 node["node"],
                 node["type"],
-                style_state(node["state"]),
+                style_state(state),
                 node["revision"][:10] or "-",
                 ago(node["last_run"]) if node["last_run"] else "-",
                 said,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
+from rackwright.engine import guard
 from rackwright.engine import ledger as ledgers
 from rackwright.engine.decide import Decision, Held, decide, unmet
 from rackwright.engine.declared import Declarations, prepare
@@ -143,13 +144,14 @@ class _Run:
             ],
         )
         acts = any(change.action != "release" for change in plan.changes)
+        cuts = any(guard.severs(change) for change in plan.changes)
         return decide(
             plan,
             said,
             observed,
             self.ledger,
             self.job.gates,
-            carriers=self.carriers(observed) if acts else (),
+            carriers=self.carriers(observed) if cuts else (),
             undoes=self.provider.undoes,
             refused=self.provider.refuse(plan.changes, observed) if acts else {},
         )

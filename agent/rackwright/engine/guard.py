@@ -28,11 +28,7 @@ def refusals(
     path = with_foundations(carriers, observed)
     found: dict[Address, str] = {}
     for change in changes:
-        if change.action not in ("create", "update", "remove"):
-            continue
-        after = change.after
-        if after is None and change.before is not None:
-            after = msgspec.structs.replace(change.before, ensure="absent")
+        after = _aim(change)
         if after is None:
             continue
         if change.before is not None and change.address not in destroy:
@@ -46,6 +42,21 @@ def refusals(
                 "undo by itself; move the path first, or change it by hand on the console"
             )
     return found
+
+
+def severs(change: Change) -> bool:
+    """Whether ``change`` cuts what runs through its resource, whatever that is."""
+    after = _aim(change)
+    return after is not None and after.severs(change.before)
+
+
+def _aim(change: Change) -> Resource | None:
+    """What the resource is to be; None for what is only let go or notified."""
+    if change.action in ("create", "update"):
+        return change.after
+    if change.action == "remove" and change.before is not None:
+        return msgspec.structs.replace(change.before, ensure="absent")
+    return None
 
 
 def with_foundations(
