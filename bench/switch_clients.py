@@ -1,7 +1,8 @@
 """One client of the switch bench: ``python -m bench.switch_clients WHO``, the work as JSON on its input.
 
 Each gives every switch the same VLANs: connect, read what is there, configure what is missing, save.
-Ours also reads back, keeps its ledger on disk, and at the first meeting asks the device for its facts.
+Ours also reads back and keeps its ledger on disk. At the first meeting it asks each device for its facts
+(version, ports, MAC table, neighbours), which the others do not: that is timed apart, as a dry run.
 The libraries are imported, the inventory is read and the site compiled before the clock starts.
 """
 
@@ -26,6 +27,9 @@ THREADS = 100
 
 class Client(Protocol):
     """One way to do the work. Each method does it for all switches at once."""
+
+    def meet(self) -> None:
+        """Learn what is to be known of the devices before they are converged, and leave them."""
 
     def run(self) -> None:
         """Converge, over kept sessions where there are any."""
@@ -81,6 +85,13 @@ class Ours:
             self._left -= 1
             self._done.notify()
 
+    def meet(self) -> None:
+        for loop in self._loops:
+            loop.why_run = True
+        self.run()
+        for loop in self._loops:
+            loop.why_run = False
+
     def run(self) -> None:
         self._left = len(self._loops)
         for loop in self._loops:
@@ -135,6 +146,9 @@ class Netmiko:
         self._switches, self._vlans = switches, vlans
         self._kept: dict[str, Any] = {}
         self._pool = ThreadPoolExecutor(min(THREADS, len(switches)))
+
+    def meet(self) -> None:
+        """Nothing to learn."""
 
     def _one(self, switch: dict[str, Any]) -> None:
         connection = self._kept.get(switch["name"])
@@ -193,6 +207,9 @@ class Nornir:
             logging={"enabled": False},
         )
 
+    def meet(self) -> None:
+        """Nothing to learn."""
+
     def run(self) -> None:
         def work(task: Any) -> None:
             bring(task.host.get_connection("netmiko", task.nornir.config), self._vlans)
@@ -233,7 +250,13 @@ def main() -> None:
             client.leave()
             return timed(client.run)
 
-        for name, phase in (("first", lambda: timed(client.run)), ("kept", kept), ("new", new)):
+        phases = {
+            "meet": lambda: timed(client.meet),
+            "first": lambda: timed(client.run),
+            "kept": kept,
+            "new": new,
+        }
+        for name, phase in phases.items():
             sys.stdin.readline()
             print(json.dumps({"phase": name, **phase()}), flush=True)
         sys.stdin.readline()

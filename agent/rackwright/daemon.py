@@ -141,7 +141,9 @@ class Waker:
                 self._stop.wait(0.2)
                 continue
             try:
-                changed = self._client.wait(fresh, POLL if len(fresh) == len(self._loops) else 1.0)
+                # After a failure a short poll, which tells soon that the store is back.
+                whole = len(fresh) == len(self._loops) and not failures
+                changed = self._client.wait(fresh, POLL if whole else 1.0)
                 if failures:
                     # What was reported while it was away need not wait for the next run.
                     for loop in self._loops.values():

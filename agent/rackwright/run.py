@@ -53,6 +53,7 @@ class NodeRunner:
     progress: Callable[[str, int, int, str], None] = lambda _node, _sent, _of, _next: None
     _reach: Reach | None = None
     _provider: AnyProvider | None = None
+    _swept: bool = False
 
     def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
         """Converge once and report. Never raises a RackwrightError."""
@@ -60,8 +61,10 @@ class NodeRunner:
         masker = Masker()
         try:
             with run_lock(self.state / "run.lock"):
-                sweep(self.state)
-                sweep(self.state / "reports")
+                if not self._swept:
+                    sweep(self.state)
+                    sweep(self.state / "reports")
+                    self._swept = True
                 secrets = read_secrets(self.secrets)
                 masker = Masker(secrets.values())
                 report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)
@@ -95,7 +98,8 @@ class NodeRunner:
         file = LedgerFile(self.state / "ledger.json")
         if not why_run and not file.exists():
             self._take_over(file)
-        self._send_facts(self._facts())
+        known = self._facts()
+        self._send_facts(known)
         bundle = self.source.bundle()
         provider, reach = self._reach_of(bundle, why_run)
         around = Surroundings(
@@ -104,10 +108,9 @@ class NodeRunner:
         try:
             kept = reach.kept
             session = reach.session(bundle.node, secrets, around)
-            known = self._facts()
             stale = known is None or time.time() - known.at > FACTS_AGE
             if stale or fresh_facts or bundle.deferred:
-                bundle = self._discover(provider, session, bundle)
+                bundle = self._discover(provider, session, bundle, known)
             job = Job(
                 bundle=bundle,
                 gates=self.source.gates(),
@@ -153,9 +156,10 @@ class NodeRunner:
             self._reach = Reach(self._provider, self.here)
         return self._provider, self._reach
 
-    def _discover(self, provider: AnyProvider, session: object, bundle: Bundle) -> Bundle:
+    def _discover(
+        self, provider: AnyProvider, session: object, bundle: Bundle, known: _FoundFacts | None
+    ) -> Bundle:
         """Ask the device for its facts; when they changed, have the bundle rendered with them."""
-        known = self._facts()
         facts = provider.discover(session)
         changed = known is None or known.facts != facts
         found = _FoundFacts(time.time(), facts, sent=bool(known and known.sent and not changed))

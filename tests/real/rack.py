@@ -280,15 +280,33 @@ class Rack:
         return count, (self.switch.run / "conf.db").read_bytes()
 
     @contextlib.contextmanager
-    def frozen_vswitchd(self) -> Iterator[None]:
-        """ovs-vswitchd stands still: a transaction gets into the database, and the ovs-vsctl that
-        sent it waits for ovs-vswitchd to have done it. What only reads, goes on."""
-        process = psutil.Process(int((self.switch.run / "ovs-vswitchd.pid").read_text()))
+    def frozen(self, name: str) -> Iterator[None]:
+        """An agent, the delegate or ovs-vswitchd stands still, and goes on where it was.
+
+        Without ovs-vswitchd a transaction gets into the database, and the ovs-vsctl that sent it
+        waits for ovs-vswitchd to have done it; what only reads, goes on.
+        """
+        if name == "ovs-vswitchd":
+            process = psutil.Process(int((self.switch.run / f"{name}.pid").read_text()))
+        else:
+            process = psutil.Process(self.processes[name].pid)
         process.suspend()
         try:
             yield
         finally:
             process.resume()
+
+    def waits(self, name: str) -> list[str]:
+        """Wait until a node is held up by others; what it waits for."""
+        found: dict[str, Any] = {}
+
+        def blocked() -> bool:
+            nodes = self.admin().status()["nodes"]
+            found.update(next(node for node in nodes if node["node"] == name))
+            return bool(found["state"] == "blocked")
+
+        parts.until(blocked, PATIENCE, f"{name} is blocked")
+        return list(found["waits_for"])
 
     def vlan_is_kept(self, vlan: int) -> bool:
         """Whether a port carries the VLAN, or we have a record of it."""

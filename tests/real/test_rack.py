@@ -82,7 +82,12 @@ def test_a_commit_becomes_packets_and_goes_again(real: Rack) -> None:
 
     with real.watching("h1") as h1, real.watching("h2") as h2:
         began = time.time()
-        real.converged(real.push("Storage", {"storage.yaml": STORAGE}))
+        with real.frozen(SWITCH):
+            commit = real.push("Storage", {"storage.yaml": STORAGE})
+            for host, port in HOSTS.items():
+                assert real.waits(host) == [f"{SWITCH}:port/{port}", f"{SWITCH}:vlan/666"]
+            assert (changes(h1), changes(h2)) == ([], [])
+        real.converged(commit)
         assert real.pings()
         on_switch = real.reports(SWITCH, began)
         for host, log in (("h1", h1), ("h2", h2)):
@@ -101,7 +106,11 @@ def test_a_commit_becomes_packets_and_goes_again(real: Rack) -> None:
     assert real.written() == wrote
 
     began = time.time()
-    real.converged(real.push("No storage", {"storage.yaml": None}))
+    with real.frozen("h2"):
+        commit = real.push("No storage", {"storage.yaml": None})
+        assert real.waits(SWITCH)[-1:] == ["h2:interface/eth0"]
+        assert real.vlan_is_kept(666)
+    real.converged(commit)
     assert not real.pings(within=0.5)
     removed = outcome(real.reports(SWITCH, began), "vlan/666", "removed")
     for host in HOSTS:
@@ -140,7 +149,7 @@ def test_a_hand_on_a_host_is_mended(in_use: Rack) -> None:
 def test_the_switch_is_lost_in_the_middle_of_a_commit(in_use: Rack) -> None:
     """Its sshd dies when the transaction is in the database and nobody has heard so."""
     began = time.time()
-    with in_use.frozen_vswitchd():
+    with in_use.frozen("ovs-vswitchd"):
         in_use.push("Backup", {"backup.yaml": BACKUP})
         parts.until(lambda: in_use.vlan_is_kept(667), what="VLAN 667 in the database")
         in_use.door.kill()

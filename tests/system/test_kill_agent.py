@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,12 +132,12 @@ def revision(chance: random.Random) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def host(tmp_path: Path, state: Path, forker: Forker, chance: random.Random) -> Iterator[Host]:
+def host(tmp_path: Path, state: Path, forker: Forker, chance: random.Random) -> Host:
     root, site = tmp_path / "root", tmp_path / "site"
     for name, text in FOREIGN.items():
         replace(root / name, text.encode(), mode=0o644)
     argv = ("agent", "--node", "web1", "--once", "--root", str(root), "--state", str(state))
-    yield Host(root, site, Killing(forker, chance, state, "web1", (*argv, "--site", str(site))))
+    return Host(root, site, Killing(forker, chance, state, "web1", (*argv, "--site", str(site))))
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -3,6 +3,7 @@ we made goes when it is no longer declared, and what was there before us is neve
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from collections.abc import Iterator
@@ -88,17 +89,11 @@ def rack(tmp_path: Path, state: Path, forker: Forker, chance: random.Random) -> 
     node = switch("sw1", latency=0.002)
     kept = tmp_path / "devices"
     kept.mkdir()
-    (kept / "sw1.json").write_text('{"startup": %s}' % _quoted(STARTUP))
+    (kept / "sw1.json").write_text(json.dumps({"startup": STARTUP}))
     write_secrets(state)
     argv = ("delegate", "sw1", "--once", "--site", str(tmp_path / "site"), "--state", str(state))
     with simulated(kept, node) as devices:
         yield Rack(tmp_path, devices, node, Killing(forker, chance, state, "sw1", argv))
-
-
-def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text)
 
 
 def revision(chance: random.Random) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
@@ -137,8 +132,7 @@ def test_killed_delegate(rack: Rack, chance: random.Random, batch: int) -> None:
     rack.killing.interrupt()
     rack.check()
     rack.killing.complete()
-    ledger_of_nothing = (rack.killing.state / "sw1" / "ledger.json").read_text()
-    assert ledger_of_nothing == "{}"
+    assert (rack.killing.state / "sw1" / "ledger.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("batch", range(2))

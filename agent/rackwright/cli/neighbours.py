@@ -35,29 +35,38 @@ class Neighbours:
         self._looked = float("-inf")
         self._files: dict[str, tuple[int, int, int]] = {}
         self._standing: dict[str, _Standing] = {}
+        self._resting: dict[str, dict[str, list[str]]] | None = None
+        """Node → its resource → what of other nodes rests on it; None when a ledger has changed."""
 
     def note(self, node: str, ledger: Ledger) -> None:
         """``node`` has this ledger now."""
         with self._lock:
+            self._files.setdefault(node, (0, 0, 0))
             self._standing[node] = _standing(ledger)
+            self._resting = None
 
     def gates(self, node: str, bundle: Bundle) -> Gates:
         """What of other nodes ``node``'s needs may count on, and what of its own they rest on."""
+        verified: dict[str, str] = {}
         with self._lock:
             self._look()
-            others = {other: self._read(other) for other in self._files if other != node}
-        verified: dict[str, str] = {}
-        for declared in bundle.resources:
-            for need in declared.needs:
-                owner, colon, _ = need.address.partition("/")[0].partition(":")
-                if colon and owner in others and need.digest in others[owner].digests:
-                    verified[need.address] = need.digest
-        held: dict[str, list[str]] = {}
-        for other, standing in others.items():
-            for owner, local, ours in standing.rests_on:
-                if owner == node:
-                    held.setdefault(local, []).append(f"{other}:{ours}")
+            for declared in bundle.resources:
+                for need in declared.needs:
+                    owner, colon, _ = need.address.partition("/")[0].partition(":")
+                    if colon and owner in self._files and need.digest in self._read(owner).digests:
+                        verified[need.address] = need.digest
+            if self._resting is None:
+                self._resting = self._rest()
+            held = self._resting.get(node, {})
         return Gates(verified=verified, held={key: tuple(sorted(who)) for key, who in held.items()})
+
+    def _rest(self) -> dict[str, dict[str, list[str]]]:
+        found: dict[str, dict[str, list[str]]] = {}
+        for other in self._files:
+            for owner, local, ours in self._read(other).rests_on:
+                if owner != other:
+                    found.setdefault(owner, {}).setdefault(local, []).append(f"{other}:{ours}")
+        return found
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < LOOKED:
@@ -71,7 +80,8 @@ class Neighbours:
             found[node] = (status.st_mtime_ns, status.st_size, status.st_ino)
             if found[node] != self._files.get(node):
                 self._standing.pop(node, None)
-        self._files = found
+        if found != self._files:
+            self._files, self._resting = found, None
         self._looked = time.monotonic()
 
     def _read(self, node: str) -> _Standing:

@@ -201,7 +201,9 @@ class _Run:
         self.keep(ledgers.intend(self.ledger, allowed, entries, _notified_by(said, allowed)))
 
     def keep(self, ledger: Ledger) -> None:
-        if ledger != self.ledger or not self.file.exists():
+        # Read back from disk a tuple is a list: what is written the same is the same.
+        same = ledger == self.ledger or ledgers.encode(ledger) == ledgers.encode(self.ledger)
+        if not same or not self.file.exists():
             self.file.store(ledger)
             self.ledger = ledger
             self.job.mirror(ledger)

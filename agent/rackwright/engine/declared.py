@@ -67,11 +67,12 @@ def prepare(
         except (RackwrightError, msgspec.ValidationError, ValueError) as error:
             unusable[name] = str(error)
             continue
-        if resource.address in taken:
-            unusable[name] = f"it is the same resource as {taken[resource.address]}"
+        address = resource.address
+        if address in taken:
+            unusable[name] = f"it is the same resource as {taken[address]}"
             continue
-        taken[resource.address] = name
-        aliases[declared.address] = resource.address
+        taken[address] = name
+        aliases[declared.address] = address
         typed.append((declared, shown, resource))
 
     items = tuple(
@@ -80,6 +81,7 @@ def prepare(
             resource,
             entry_of(declared, to_data(shown)),
             _needs_here(declared, resource, aliases),
+            resource.address,
         )
         for declared, shown, resource in typed
     )

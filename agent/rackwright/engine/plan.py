@@ -30,11 +30,8 @@ class Item(msgspec.Struct, frozen=True):
     """Canonical, secrets as markers: what the ledger will say of it."""
     needs: frozenset[Address]
     """Of this node: declared and implied."""
-
-    @property
-    def address(self) -> Address:
-        """Canonical."""
-        return self.resource.address
+    address: Address
+    """Canonical, that of `resource`."""
 
 
 def differences(item: Item, observed: Resource) -> tuple[FieldChange, ...]:

@@ -7,6 +7,7 @@ never be stored, logged or reported.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -62,12 +63,7 @@ class Masker:
     """Replaces known secret values in any text that leaves the process."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        # Longest first, so that a secret that contains another is masked whole. Multi-line secrets
-        # (keys) are masked line by line too, since devices and logs fold them.
-        parts = {value for value in values if value}
-        parts |= {line for value in parts for line in value.splitlines() if len(line) >= 8}
-        ordered = sorted(parts, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._pattern = _any_of(frozenset(values))
 
     @property
     def idle(self) -> bool:
@@ -87,3 +83,14 @@ class Masker:
         if isinstance(value, (list, tuple)):
             return [self.data(item) for item in value]
         return value
+
+
+@functools.lru_cache(maxsize=16)
+def _any_of(values: frozenset[str]) -> re.Pattern[str] | None:
+    """Kept for the many nodes of a delegate, which share their secrets."""
+    # Longest first, so that a secret that contains another is masked whole. Multi-line secrets
+    # (keys) are masked line by line too, since devices and logs fold them.
+    parts = {value for value in values if value}
+    parts |= {line for value in parts for line in value.splitlines() if len(line) >= 8}
+    ordered = sorted(parts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered))) if ordered else None

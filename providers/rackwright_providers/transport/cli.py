@@ -167,7 +167,11 @@ class CliSession(CliReader):
         if dialect.save_busy.search(answer.text):
             raise Temporary(f"{self.via}: {dialect.save!r}: the device is busy", delay=10.0)
         self._judge(dialect.save, answer)
-        raise Rejected(f"{dialect.save!r} was not confirmed by the device", output=answer.text)
+        said = answer.text.strip().rpartition("\n")[2].strip() or "nothing"
+        raise Rejected(
+            f"{dialect.save!r} was not confirmed by the device, which says: {said}",
+            output=answer.text,
+        )
 
     def _enter(self) -> None:
         answer = self._screen.exchange(self.dialect.config_enter, CONFIG_TIMEOUT)

@@ -171,8 +171,10 @@ class Screen:
         answered = 0  # what lies before has been answered
         probe = b""  # a line that may be the prompt after the host name changed, and where it ends
         question = ""
+        more = b""
         while True:
-            arrived = self._fill(deadline, wait=QUIET)
+            arrived = bool(more) or self._fill(deadline, wait=QUIET)
+            more = b""
             if arrived:
                 deadline = min(time.monotonic() + timeout, last_chance)
             now = seen if arrived else calm(seen)

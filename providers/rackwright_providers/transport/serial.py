@@ -14,6 +14,8 @@ SLICE = 0.25
 """Seconds of one blocking read inside pyserial. Fixed: changing it makes pyserial set the whole
 line up again, over the network too for rfc2217."""
 WRITE_TIMEOUT = 10.0
+AT_ONCE = 65536
+"""Bytes, about, that one read returns at most, however fast more arrive."""
 
 
 def open_serial(options: Serial, around: Surroundings) -> SerialStream:
@@ -61,17 +63,27 @@ class SerialStream:
         """See `Stream.read`."""
         end = time.monotonic() + timeout
         try:
-            while True:
-                waiting = self._port.in_waiting
-                if waiting:
-                    return bytes(self._port.read(waiting))
+            while not (arrived := self._arrived()):
                 if timeout <= 0 or time.monotonic() >= end:
                     return b""
                 first = self._port.read(1)
                 if first:
-                    return bytes(first) + bytes(self._port.read(self._port.in_waiting))
+                    return bytes(first) + self._arrived()
+            return arrived
         except Exception as error:  # noqa: BLE001  SerialException, OSError, termios.error
             raise Unreachable(f"{self.via}: the line is gone: {error}") from None
+
+    def _arrived(self) -> bytes:
+        """All that is there by now. Asked again and again, because a ``socket://`` says of any
+        number of bytes that it is one."""
+        data = bytearray()
+        try:
+            while len(data) < AT_ONCE and (waiting := self._port.in_waiting):
+                data += self._port.read(waiting)
+        except Exception:
+            if not data:  # what came before the line broke is still of use
+                raise
+        return bytes(data)
 
     def write(self, data: bytes) -> None:
         """See `Stream.write`."""
