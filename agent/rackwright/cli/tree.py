@@ -29,6 +29,9 @@ class Tree:
     """One site on disk, compiled when it changed; shared by all nodes of this process."""
 
     def __init__(self, path: Path, registry: Registry, state: Path) -> None:
+        if not path.is_dir():
+            hint = "give a site's directory; `rackwright init DIR` makes a new one"
+            raise InputError([Problem("there is no such directory", hint, str(path))])
         self.path, self._registry, self.state = path, registry, state
         self.neighbours = Neighbours(state)
         self._lock = threading.Lock()

@@ -56,7 +56,10 @@ def _look_up(name: str, secrets: Mapping[str, str]) -> str:
     try:
         return secrets[name]
     except KeyError:
-        raise Permanent(f"secret {name!r} is not among this agent's secrets") from None
+        raise Permanent(
+            f"secret {name!r} is not among this host's secrets: add it to the file or directory "
+            "that --secrets names (STATE/secrets without it)"
+        ) from None
 
 
 class Masker:
