@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+
 from bench.measure import Progress
 from rackwright.client import AdminClient, StoreClient
 from rackwright.daemon import Loop, Pace, Waker
@@ -103,7 +104,9 @@ def rig(switches: int) -> Iterator[Rig]:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
-            url, _, path = said.strip().removeprefix("store at ").partition(", admin credential in ")
+            url, _, path = (
+                said.strip().removeprefix("store at ").partition(", admin credential in ")
+            )
             if not path:
                 raise RuntimeError("the store did not start")
             admin = AdminClient(url, Path(path).read_text().strip())
@@ -210,7 +213,10 @@ def handed_off(store: Rig, switches: int, rounds: int) -> dict[str, float]:
         def found() -> Report | None:
             for made in reports:
                 for outcome in made.outcomes:
-                    if (outcome.address, outcome.state) == (address, state) and made.started > after:
+                    if (outcome.address, outcome.state) == (
+                        address,
+                        state,
+                    ) and made.started > after:
                         return made
             return None
 
@@ -280,7 +286,9 @@ def run(progress: Progress, *, quick: bool = False) -> dict[str, Any]:
         progress(f"unchanged bundles: {served['per_second']} a second")
         for hook in (True, False):
             for count in waiting:
-                row = woken(store, count, switches, rounds if hook else max(2, rounds // 3), hook=hook)
+                row = woken(
+                    store, count, switches, rounds if hook else max(2, rounds // 3), hook=hook
+                )
                 rows.append({"agents": count, "hook": hook, **row})
                 how = "with a git hook" if hook else "polled"
                 progress(f"commit to bundle, {count:2} agents, {how}: {row['median']:.3f} s")

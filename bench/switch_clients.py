@@ -42,7 +42,6 @@ class Ours:
     """All delegates in this process, as ``rackwright delegate … --site`` runs them."""
 
     def __init__(self, switches: list[dict[str, Any]], vlans: list[int], folder: Path) -> None:
-        import netmiko.cisco.cisco_ios
         import rackwright_providers.switch.ios_discover
         import rackwright_providers.transport.cli_driver
         import rackwright_providers.transport.ssh_client  # noqa: F401

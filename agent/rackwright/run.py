@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,8 +34,14 @@ FACTS_AGE = 600.0
 
 class _FoundFacts(msgspec.Struct, frozen=True):
     at: float
-    facts: Facts
+    encoded: msgspec.Raw = msgspec.field(name="facts")
+    """As in the file: most runs need no more of them than their age."""
     sent: bool
+
+    @property
+    def facts(self) -> Facts:
+        """Raises msgspec.DecodeError when the file holds something else."""
+        return msgspec.json.decode(self.encoded, type=Facts)
 
 
 @dataclass(slots=True)
@@ -54,6 +61,7 @@ class NodeRunner:
     _reach: Reach | None = None
     _provider: AnyProvider | None = None
     _swept: bool = False
+    _delivering: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
         """Converge once and report. Never raises a RackwrightError."""
@@ -79,13 +87,26 @@ class NodeRunner:
             report = self._failed(started, bug, masker, why_run)
             self.close()
         if self.source.collects and not why_run:
-            Spool(self.state / "reports").add(report)
-            self.deliver()
+            self._tell(report)
         return report
 
+    def _tell(self, report: Report) -> None:
+        try:
+            Spool(self.state / "reports").add(report)
+        except OSError as error:
+            # A full disk must not end the loop, and while the store is there it loses no report.
+            log.error("%s: its report cannot be kept on disk: %s", self.node, error)
+            with suppress(RackwrightError):
+                self.source.deliver(report)
+        self.deliver()
+
     def deliver(self) -> None:
-        """Send the reports that wait."""
-        trouble = Spool(self.state / "reports").deliver(self.source.deliver)
+        """Send the reports that wait. Any thread may call it; never raises."""
+        try:
+            with self._delivering:
+                trouble = Spool(self.state / "reports").deliver(self.source.deliver)
+        except OSError as error:
+            trouble = str(error)
         if trouble:
             log.warning("%s: reports are kept for later: %s", self.node, trouble)
 
@@ -161,8 +182,10 @@ class NodeRunner:
     ) -> Bundle:
         """Ask the device for its facts; when they changed, have the bundle rendered with them."""
         facts = provider.discover(session)
-        changed = known is None or known.facts != facts
-        found = _FoundFacts(time.time(), facts, sent=bool(known and known.sent and not changed))
+        encoded = msgspec.Raw(msgspec.json.encode(facts, order="deterministic"))
+        changed = known is None or known.encoded != encoded
+        sent = known is not None and known.sent and not changed
+        found = _FoundFacts(time.time(), encoded, sent)
         self._keep_facts(found)
         if not changed:
             return bundle
@@ -181,9 +204,12 @@ class NodeRunner:
 
     def _facts(self) -> _FoundFacts | None:
         try:
-            return msgspec.json.decode((self.state / "facts.json").read_bytes(), type=_FoundFacts)
+            found = msgspec.json.decode((self.state / "facts.json").read_bytes(), type=_FoundFacts)
+            if not found.sent:
+                msgspec.json.decode(found.encoded, type=Facts)  # what is to be sent must be facts
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+        return found
 
     def _keep_facts(self, found: _FoundFacts) -> None:
         # The device tells them again, should a power cut lose them.

@@ -22,29 +22,41 @@ at once, share what one of them has read."""
 def read_secrets(path: Path | None) -> dict[str, str]:
     """Secrets by name, from a YAML or JSON mapping, or from a directory of one file each.
 
-    Nothing there means no secrets. Raises InputError when others can read it, or it is not text.
+    Nothing there means no secrets. What is returned is shared: it must not be changed. Raises
+    InputError when others can read it, or it is not text.
     """
-    if path is None or not path.exists():
+    if path is None:
         return {}
     with _lock:
         now = _look(path)
+        if now is None:
+            return {}
         seen, found = _kept.get(path, ("", {}))
         if not now or now != seen:
             found = _read(path)
             _kept[path] = (now, found)
-        return dict(found)
+        return found
 
 
-def _look(path: Path) -> str:
+def _look(path: Path) -> str | None:
     """Changes when a file of ``path`` does; empty when one changed so lately that its time says
-    nothing yet."""
-    newest, lines = 0, []
-    for item in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
-        status = item.stat()
-        # The time of the last change to anything: content, owner or permissions.
-        newest = max(newest, status.st_ctime_ns)
-        lines.append(f"{item} {status.st_ctime_ns} {status.st_size} {status.st_ino}")
-    return "" if time.time_ns() - newest < SETTLED * 1e9 else "\n".join(lines)
+    nothing yet, None when nothing is there."""
+    files = [path]
+    seen: list[tuple[Path, os.stat_result]] = []
+    for item in files:
+        try:
+            status = item.stat()
+        except FileNotFoundError:
+            continue
+        seen.append((item, status))
+        if item is path and stat.S_ISDIR(status.st_mode):
+            files += sorted(path.iterdir())
+    if not seen:
+        return None
+    # The time of the last change to anything: content, owner or permissions.
+    if time.time_ns() - max(status.st_ctime_ns for _, status in seen) < SETTLED * 1e9:
+        return ""
+    return "\n".join(f"{item} {one.st_ctime_ns} {one.st_size} {one.st_ino}" for item, one in seen)
 
 
 def _read(path: Path) -> dict[str, str]:

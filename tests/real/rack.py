@@ -15,16 +15,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import psutil
 
 from rackwright.client import AdminClient
 from rackwright.model.errors import Unreachable
 from tests.real import parts
+from tests.real.rack_site import SITE
+from tests.real.restartable import Restartable
 
 NEEDS = ("ovs-vswitchd", "ovsdb-server", "sshd", "ping", "ethtool", "git", "openssl", "setpriv")
 PATIENCE = 40.0
@@ -34,101 +36,6 @@ HOSTS = {"h1": "p1", "h2": "p2"}
 ADDRESSES = {"h1": "192.0.2.1", "h2": "192.0.2.2"}
 STRANGERS = {"q1": "198.51.100.1", "q2": "198.51.100.2"}
 """Ports in VLAN 777, which nobody told us of, and the addresses of the machines behind them."""
-
-SITE = """\
-# What nobody has asked for is parked: the port shut in a VLAN of its own, the server's interface down.
-site: rack
-attributes:
-  network: {eth0: {state: down, addresses: []}}
----
-node: sw-a1
-type: switch
-platform: openvswitch
-reach:
-  - ssh: {host: HOST, port: 2222, username: USER, key: {secret: sw-a1-key}, host_key: PINNED}
-links:
-  p1: h1:eth0
-  p2: h2:eth0
----
-node: h1
-type: server
----
-node: h2
-type: server
----
-role: parked-ports
-for: [switch]
-resources:
-  - port: "{{ port }}"
-    each: port, link in links.items()
-    when: link.attributes.network[link.port].vlan is not defined
-    admin: down
-    mode: access
-    access_vlan: 998
----
-proposal: base
-attributes:
-  vlans: {998: {name: parked}}
-deploy:
-  vlans: [sw-a1]
-  parked-ports: [sw-a1]
-  access-ports: [sw-a1]
-  server-network: [h1, h2]
-"""
-STORAGE = """\
-proposal: storage
-attributes:
-  vlans: {666: {name: storage}}
-deploy:
-  vlans: [sw-a1]
----
-proposal: storage-of-h1
-attributes:
-  network: {eth0: {vlan: 666, state: up, addresses: [192.0.2.1/24]}}
-deploy:
-  server-network: [h1]
----
-proposal: storage-of-h2
-attributes:
-  network: {eth0: {vlan: 666, state: up, addresses: [192.0.2.2/24]}}
-deploy:
-  server-network: [h2]
-"""
-
-
-class Mortal(Protocol):
-    """What `Restartable` runs."""
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """Its process, the parent of all others that it has."""
-
-
-M = TypeVar("M", bound=Mortal)
-
-
-class Restartable(Generic[M]):
-    """A part that can be killed and started again."""
-
-    def __init__(self, make: Callable[[], contextlib.AbstractContextManager[M]]) -> None:
-        self._make, self._open = make, contextlib.ExitStack()
-        self.running: M = self._open.enter_context(make())
-
-    def kill(self) -> None:
-        """End it and its children (an sshd's sessions) at once."""
-        process = psutil.Process(self.running.process.pid)
-        for one in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        self._open.close()
-
-    def start(self) -> None:
-        """Begin again, as it was."""
-        self.running = self._open.enter_context(self._make())
-
-    def close(self) -> None:
-        """For good."""
-        self._open.close()
 
 
 @dataclass(frozen=True)
@@ -202,6 +109,7 @@ class Rack:
         if self.node(SWITCH)["state"] not in ("converged", "changed"):
             self.run_now(SWITCH)
         self.converged(commit)
+        self.run_now(SWITCH, *HOSTS)  # so that no news is left that would wake anybody
 
     def converged(self, commit: str) -> None:
         """Wait until ``commit`` is in force and every node is what it says."""
@@ -222,10 +130,9 @@ class Rack:
             raise AssertionError(f"{commit} did not come about: {json.dumps(seen, indent=1)}") from None  # fmt: skip
 
     def node(self, name: str) -> dict[str, Any]:
-        """What ``rackwright status --json`` says of one node."""
-        said = json.loads(self.command("status", "--json"))
-        (found,) = (item for item in said["nodes"] if item["node"] == name)
-        return dict(found)
+        """What the store's status says of one node."""
+        nodes = self.admin().status()["nodes"]
+        return dict(next(node for node in nodes if node["node"] == name))
 
     def reports(self, name: str, since: float) -> list[dict[str, Any]]:
         """The reports of runs that began after ``since``, oldest first."""
@@ -301,8 +208,7 @@ class Rack:
         found: dict[str, Any] = {}
 
         def blocked() -> bool:
-            nodes = self.admin().status()["nodes"]
-            found.update(next(node for node in nodes if node["node"] == name))
+            found.update(self.node(name))
             return bool(found["state"] == "blocked")
 
         parts.until(blocked, PATIENCE, f"{name} is blocked")

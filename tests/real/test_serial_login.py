@@ -111,7 +111,8 @@ def line(
         parts.cable(ns, PORT, far, "eth0")
         router = stack.enter_context(consoles.frr(ns))
         # One file for all daemons: then `write memory` ends as it does on IOS, with [OK].
-        (router.run / "vtysh.conf").write_text("service integrated-vtysh-config\n")
+        with (router.run / "vtysh.conf").open("a") as settings:
+            settings.write("service integrated-vtysh-config\n")
         by_hand = ["configure terminal", f"interface {PORT}", "description by hand"]
         parts.command([*router.vtysh, *(word for text in by_hand for word in ("-c", text))])
         console = stack.enter_context(

@@ -122,9 +122,11 @@ def revision(chance: random.Random) -> list[dict[str, Any]]:
         size = chance.choice([1, 10, 40000])
         line = f"{name} version {chance.randrange(1000)}\n"
         resources.append({"file": name, "content": line * size})
-    for name in LINKS:
-        if chance.random() < 0.6:
-            resources.append({"symlink": name, "target": chance.choice(["app", "theirs", "x"])})
+    resources += [
+        {"symlink": name, "target": chance.choice(["app", "theirs", "x"])}
+        for name in LINKS
+        if chance.random() < 0.6
+    ]
     if chance.random() < 0.6:
         line = f"ours: {chance.randrange(100)}."
         resources.append({"line_in_file": "ours", "path": SHARED, "line": line, "match": "^ours: "})

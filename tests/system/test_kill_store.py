@@ -93,3 +93,16 @@ def test_killed_agent_of_a_store(tmp_path: Path, forker: Forker, chance: random.
         assert {*told, *waiting} <= set(kept)
         assert len(kept) == len(set(kept))
         assert spooled(state, "web1") == set()
+
+
+def test_a_report_that_cannot_be_kept_on_disk_is_told_all_the_same(
+    tmp_path: Path, forker: Forker
+) -> None:
+    with store(forker, tmp_path, *documents(0)) as made:
+        (tmp_path / "state" / "web1").mkdir(parents=True)
+        (tmp_path / "state" / "web1" / "reports").write_text("as bad as a full disk\n")
+        run = forker.run(*agent(tmp_path, made, "web1", "--once", "--json"))
+        assert run.status == 0, run.said()
+        assert "Traceback" not in run.said()
+        told = [report["id"] for report in json.loads(run.out.read_text())]
+        assert [kept["id"] for kept in made.admin.runs("web1", 10)] == told

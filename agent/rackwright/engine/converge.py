@@ -79,7 +79,9 @@ def converge(job: Job, provider: AnyProvider, session: Session, file: LedgerFile
     if run.masker.idle:
         return report
     # The last line of defence: whatever a device or a library said, no secret leaves in it.
-    return msgspec.convert(run.masker.data(msgspec.to_builtins(report)), Report)
+    plain = msgspec.to_builtins(report)
+    masked = run.masker.data(plain)
+    return report if masked == plain else msgspec.convert(masked, Report)
 
 
 class _Run:

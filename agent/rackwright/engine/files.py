@@ -67,8 +67,14 @@ def run_lock(path: Path) -> Iterator[None]:
 
     The kernel lets go of it when the holder dies, however it dies.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, flags, 0o600)
+    # Of one length, so that a new pid covers an old one whole.
+    ours = f"{os.getpid():<10}\n".encode()
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,8 +83,8 @@ def run_lock(path: Path) -> Iterator[None]:
             raise Temporary(
                 f"another run of this node is under way (pid {holder}); one writer a node"
             ) from None
-        os.truncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        if os.pread(fd, 32, 0) != ours:
+            os.pwrite(fd, ours, 0)
         yield
     finally:
         os.close(fd)

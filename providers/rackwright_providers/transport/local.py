@@ -339,7 +339,9 @@ def _mode(found: os.stat_result | None) -> int:
 def _drop_drafts(entry: Entry) -> None:
     fd = entry.open(os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for name in filter(is_draft, os.listdir(fd)):
+        with os.scandir(fd) as found:
+            drafts = [one.name for one in found if is_draft(one.name)]
+        for name in drafts:
             os.unlink(name, dir_fd=fd)
     finally:
         os.close(fd)

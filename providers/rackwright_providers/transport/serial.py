@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from typing import Any
 
@@ -49,7 +50,8 @@ def _mapped(error: Exception, via: str) -> RackwrightError:
         return Permanent(f"{via}: no permission to open it")
     if isinstance(error, ValueError) or code == 25 or "Inappropriate ioctl" in text:
         return Permanent(f"{via}: not a serial line: {text}")
-    return Unreachable(f"{via}: {text}")
+    # pyserial says the system's own words twice over.
+    return Unreachable(f"{via}: {os.strerror(code) if isinstance(code, int) else text}")
 
 
 class SerialStream:
