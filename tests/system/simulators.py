@@ -6,6 +6,7 @@ control port and the endpoints, and serves until SIGTERM.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from typing import Any
 
 from rackwright_sim.control import ask
 
+from .forker import PR_SET_PDEATHSIG
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "rack-pass"
 """Of every simulated device."""
@@ -25,6 +28,7 @@ PASSWORD = "rack-pass"
 
 def main() -> None:
     """Serve."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     from rackwright_sim.control import Control
     from rackwright_sim.faults import Faults

@@ -131,9 +131,8 @@ def test_a_dead_a_hanging_and_a_lying_switch_delay_no_other(tmp_path: Path, fork
         nodes = [*BAD, *GOOD]
         with delegated(tmp_path / "b", forker, devices, nodes) as made:
             eventually(lambda: converged(made, control, "name net-20"))
-            # The two that do not answer are still being waited for.
+            # The one that hangs is still being waited for.
             assert made.node(HANGS)["state"] == "never seen"
-            assert made.node(DROPS)["state"] == "never seen"
             assert work(control) == alone
 
             # A change arrives at the good ones while the bad ones are waited for, or back off.

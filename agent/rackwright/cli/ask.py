@@ -137,18 +137,26 @@ def node(
     )
     if about["error"]:
         click.echo(f"  {about['error']}")
-    resources = [
-        (
-            item["address"],
-            click.style("verified", fg="green")
-            if item["verified"]
-            else click.style("to do", fg="yellow"),
-            item["origin"],
-        )
-        for item in found["resources"]
-    ]
+    resources: list[tuple[str, str, str]] = []
+    outstanding = set(found["outstanding"])
+    for item in found["bundle"].get("resources", []):
+        address = f"{item['type']}/{item['data']['name']}"
+        done = address not in outstanding
+        state = click.style("verified", fg="green") if done else click.style("to do", fg="yellow")
+        resources.append((address, state, origin_text(item["origin"])))
+    for item in about["deferred"]:
+        waits = click.style(f"waits for the fact {item['fact']}", fg="magenta")
+        resources.append((item["address"], waits, ""))
     click.echo(table(["resource", "state", "declared at"], resources))
     return 0
+
+
+def origin_text(origin: dict[str, Any] | None) -> str:
+    """``file:line@commit``"""
+    if not origin:
+        return ""
+    commit = f"@{origin['commit'][:10]}" if origin.get("commit") else ""
+    return f"{origin['file']}:{origin['line']}{commit}"
 
 
 @click.command()
@@ -161,7 +169,7 @@ def proposal(store_url: str | None, ca: Path | None, credential: Path | None, as
         print_json(found)
         return 0
     rows = [
-        (item["proposal"], role, ", ".join(nodes), f"{item['file']}:{item['line']}")
+        (item["proposal"], role, ", ".join(nodes), origin_text(item["origin"]))
         for item in found
         for role, nodes in (item["deploy"] or {"-": []}).items()
     ]

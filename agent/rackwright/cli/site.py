@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rackwright.cli import options
+from rackwright.cli.ask import connect, origin_text
 from rackwright.cli.output import print_json, show_problems, table
 from rackwright.model.errors import InputError, Problem
 
@@ -126,8 +127,6 @@ def why(
 
         found = msgspec.to_builtins(explain(_tree(site, state).checked(), node, path))
     else:
-        from rackwright.cli.ask import connect
-
         found = connect(store_url, ca, credential).why(node, path)
     if as_json:
         print_json(found)
@@ -136,13 +135,6 @@ def why(
     else:
         _show_value(found)
     return 0
-
-
-def _at(origin: dict[str, Any] | None) -> str:
-    if not origin:
-        return ""
-    commit = f"@{origin['commit'][:10]}" if origin.get("commit") else ""
-    return f"{origin['file']}:{origin['line']}{commit}"
 
 
 def _show_value(found: dict[str, Any]) -> None:
@@ -154,7 +146,7 @@ def _show_value(found: dict[str, Any]) -> None:
             item["level"],
             item["by"],
             json.dumps(item["value"], ensure_ascii=False),
-            _at(item["origin"]),
+            origin_text(item["origin"]),
             "" if number == len(said) - 1 or isinstance(item["value"], dict) else "overridden",
         )
         for number, item in enumerate(said)
@@ -162,13 +154,13 @@ def _show_value(found: dict[str, Any]) -> None:
     click.echo(table(["level", "by", "value", "at", ""], rows))
     if found.get("leaves") and not found.get("origin"):
         click.echo()
-        leaves = [(path, _at(origin)) for path, origin in found["leaves"].items()]
+        leaves = [(path, origin_text(origin)) for path, origin in found["leaves"].items()]
         click.echo(table(["leaf", "at"], leaves))
 
 
 def _show_resource(found: dict[str, Any]) -> None:
     click.echo(f"{found['node']}:{click.style(found['address'], bold=True)}")
-    rows = [("declared at", _at(found["origin"])), ("role", found["role"])]
+    rows = [("declared at", origin_text(found["origin"])), ("role", found["role"])]
     rows += [("deployed by", name) for name in found.get("proposals", [])]
     rows += [("needs", need) for need in found.get("needs", [])]
     rows += [("needed by", need) for need in found.get("needed_by", [])]
