@@ -223,8 +223,9 @@ class _Run:
                 for need in unmet(changes[address], decision.plan, said, self.progress.held)
             }
             if self.lost or self.job.stop.is_set():
-                why = self.lost or "the agent was told to leave; the next run goes on here"
-                self.hold(addresses, Held("failed" if self.lost else "blocked", why))
+                left = "the agent was told to leave; the next run goes on here"
+                why = f"not sent: {self.lost}" if self.lost else left
+                self.hold(addresses, Held("blocked", why))
                 continue
             if waits and not self.provider.atomic:
                 self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
