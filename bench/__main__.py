@@ -28,26 +28,27 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(
             f"there is no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}"
         )
-    # Before any client of ours is started: they would print what they are told to keep quiet about.
     facts = machine()
     for name in given.names or BENCHES:
         began = time.monotonic()
         tell(f"{name} …")
         bench = importlib.import_module(f"bench.{name}")
-        result = {
-            **bench.run(lambda line: tell("  " + line.replace("\n", "\n  ")), quick=given.quick)
-        }
+        result = bench.run(_indented, quick=given.quick)
         tell(f"{name}: {time.monotonic() - began:.0f} s")
         if not given.quick:
-            result["machine"] = facts
             RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+            kept = json.dumps({**result, "machine": facts}, indent=1) + "\n"
+            (RESULTS / f"{name}.json").write_text(kept)
             renew(PAGE, RESULTS)
 
 
 def tell(line: str) -> None:
     """At once, also into a pipe."""
     print(line, flush=True)
+
+
+def _indented(line: str) -> None:
+    tell("  " + line.replace("\n", "\n  "))
 
 
 if __name__ == "__main__":

@@ -47,11 +47,15 @@ class Rig:
     url: str
     admin: AdminClient
     process: psutil.Process
+    switches: int
+    vlan: int = 100
 
-    def commit(self, vlans: list[int], switches: int) -> None:
-        """Every switch has ``vlans``, and a file on h1 needs the last of them on sw1."""
-        _write_site(self.repository, vlans, switches)
-        _git(self.repository, "commit", "--quiet", "--all", "--message", f"VLANs {vlans}")
+    def commit(self) -> int:
+        """Another VLAN in the place of the last, on every switch; a file on h1 needs that of sw1."""
+        self.vlan += 1
+        _write_site(self.repository, self.vlan, self.switches)
+        _git(self.repository, "commit", "--quiet", "--all", "--message", f"VLAN {self.vlan}")
+        return self.vlan
 
     def enrol(self, client: StoreClient, nodes: list[str]) -> dict[str, str]:
         """Credentials by node."""
@@ -59,18 +63,17 @@ class Rig:
         return {node: credential(self.base / "state", client, node, token) for node in nodes}
 
 
-def _write_site(folder: Path, vlans: list[int], switches: int) -> None:
+def _write_site(folder: Path, vlan: int, switches: int) -> None:
     nodes = "".join(
         f"---\nnode: sw{n}\ntype: switch\nplatform: cisco_ios\nreach:\n"
         f"  - ssh: {{host: 192.0.2.{n}, username: rack, password: {{secret: sw}}}}\n"
         for n in range(1, switches + 1)
     )
-    wanted = ", ".join(f"{vlan}: {{name: bench{vlan}}}" for vlan in vlans)
     (folder / "site.yaml").write_text(
         f"site: bench\n{nodes}---\nnode: h1\ntype: server\n---\nrole: waits\nfor: [server]\n"
         "attributes: {last: {type: integer}}\nresources:\n  - file: '/waits-{{ last }}'\n"
         '    content: "after {{ last }}"\n    needs: ["sw1:vlan/{{ last }}"]\n'
-        f"---\nproposal: bench\nattributes: {{vlans: {{{wanted}}}, last: {vlans[-1]}}}\n"
+        f"---\nproposal: bench\nattributes: {{vlans: {{{vlan}: {{name: bench}}}}, last: {vlan}}}\n"
         "deploy: {vlans: [type=switch], waits: [h1]}\n"
     )
 
@@ -88,7 +91,7 @@ def rig(switches: int) -> Iterator[Rig]:
         repository = base / "site"
         repository.mkdir()
         _git(repository, "init", "--quiet", "--initial-branch=main")
-        _write_site(repository, [100], switches)
+        _write_site(repository, 100, switches)
         _git(repository, "add", "site.yaml")
         _git(repository, "commit", "--quiet", "--message", "bench")
         process = subprocess.Popen(
@@ -110,7 +113,7 @@ def rig(switches: int) -> Iterator[Rig]:
             if not path:
                 raise RuntimeError("the store did not start")
             admin = AdminClient(url, Path(path).read_text().strip())
-            yield Rig(base, repository, url, admin, psutil.Process(process.pid))
+            yield Rig(base, repository, url, admin, psutil.Process(process.pid), switches)
         finally:
             process.terminate()
             process.wait()
@@ -153,14 +156,14 @@ def unchanged(store: Rig, seconds: float) -> dict[str, float]:
     }
 
 
-def woken(store: Rig, waiting: int, switches: int, rounds: int, *, hook: bool) -> dict[str, float]:
+def woken(store: Rig, waiting: int, rounds: int, *, hook: bool) -> dict[str, float]:
     """Seconds from a commit to the new bundle in the hands of each of ``waiting`` agents."""
     clients = [StoreClient(store.url) for _ in range(waiting)]
     nodes = [f"sw{n}" for n in range(1, waiting + 1)]
     keys = store.enrol(clients[0], nodes)
     medians, slowest = [], []
-    for number in range(rounds):
-        ready = threading.Barrier(waiting + 1)
+    for _ in range(rounds):
+        ready = threading.Barrier(waiting + 1, timeout=60.0)
         arrived: list[float] = []
 
         def agent(client: StoreClient, node: str) -> None:
@@ -168,10 +171,9 @@ def woken(store: Rig, waiting: int, switches: int, rounds: int, *, hook: bool) -
             assert got is not None
             _, gates = client.gates(node, keys[node])
             ready.wait()  # noqa: B023 - the threads end within the round
-            while not client.wait([(node, keys[node], got[1], gates)], 30.0):
-                pass
-            assert client.bundle(node, keys[node], got[1]) is not None
-            arrived.append(time.perf_counter())  # noqa: B023
+            changed = client.wait([(node, keys[node], got[1], gates)], 30.0)
+            if changed and client.bundle(node, keys[node], got[1]):
+                arrived.append(time.perf_counter())  # noqa: B023
 
         threads = [
             threading.Thread(target=agent, args=pair) for pair in zip(clients, nodes, strict=True)
@@ -180,12 +182,14 @@ def woken(store: Rig, waiting: int, switches: int, rounds: int, *, hook: bool) -
             thread.start()
         ready.wait()
         time.sleep(1.2)  # until the polls lie at the store, and a poke counts again
-        store.commit([100, 1000 + number + 100 * waiting + 50 * hook], switches)
+        store.commit()
         began = time.perf_counter()
         if hook:
             store.admin.poke()
         for thread in threads:
             thread.join()
+        if len(arrived) < waiting:
+            raise RuntimeError(f"{len(arrived)} of {waiting} agents heard of the commit")
         taken = sorted(end - began for end in arrived)
         medians.append(statistics.median(taken))
         slowest.append(taken[-1])
@@ -195,7 +199,7 @@ def woken(store: Rig, waiting: int, switches: int, rounds: int, *, hook: bool) -
     }
 
 
-def handed_off(store: Rig, switches: int, rounds: int) -> dict[str, float]:
+def handed_off(store: Rig, rounds: int) -> dict[str, float]:
     """Seconds from a switch's verified report to the start of the waiting server's next run."""
     client = StoreClient(store.url)
     keys = store.enrol(client, ["h1", "sw1"])
@@ -242,10 +246,9 @@ def handed_off(store: Rig, switches: int, rounds: int) -> dict[str, float]:
     Waker(StoreClient(store.url), [loop], stop).thread.start()
     taken = []
     try:
-        for number in range(rounds):
-            vlan = 2000 + number
+        for _ in range(rounds):
             began = time.time()
-            store.commit([vlan], switches)
+            vlan = store.commit()
             store.admin.poke()
             until("blocked", began, f"file//waits-{vlan}")
             got = client.bundle("sw1", keys["sw1"])
@@ -286,13 +289,11 @@ def run(progress: Progress, *, quick: bool = False) -> dict[str, Any]:
         progress(f"unchanged bundles: {served['per_second']} a second")
         for hook in (True, False):
             for count in waiting:
-                row = woken(
-                    store, count, switches, rounds if hook else max(2, rounds // 3), hook=hook
-                )
+                row = woken(store, count, rounds if hook else max(2, rounds // 3), hook=hook)
                 rows.append({"agents": count, "hook": hook, **row})
                 how = "with a git hook" if hook else "polled"
                 progress(f"commit to bundle, {count:2} agents, {how}: {row['median']:.3f} s")
-        handed = handed_off(store, switches, rounds)
+        handed = handed_off(store, rounds)
         progress(f"verified need to the next run's start: {handed['median']:.3f} s")
     return {
         "name": "store",
