@@ -26,11 +26,10 @@ import psutil
 from bench.measure import Progress
 from rackwright.client import AdminClient, StoreClient
 from rackwright.daemon import Loop, Pace, Waker
-from rackwright.delegate import credential
 from rackwright.model.report import Outcome, Report
 from rackwright.provider import Registry
 from rackwright.run import NodeRunner
-from rackwright.source import StoreSource
+from rackwright.source import StoreSource, credential
 
 CONNECTIONS = 8
 SECONDS = 5.0

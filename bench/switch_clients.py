@@ -85,11 +85,10 @@ class Ours:
             self._done.notify()
 
     def meet(self) -> None:
-        for loop in self._loops:
-            loop.why_run = True
-        self.run()
-        for loop in self._loops:
-            loop.why_run = False
+        with ThreadPoolExecutor(len(self._loops)) as pool:
+            reports = list(pool.map(lambda loop: loop.runner.run(why_run=True), self._loops))
+        if trouble := [f"{one.node}: {one.error}" for one in reports if one.exit_code]:
+            raise RuntimeError("; ".join(trouble[:3]))
 
     def run(self) -> None:
         self._left = len(self._loops)

@@ -53,13 +53,15 @@ class Loop:
         pace: Pace,
         report: Callable[[Report], None] = lambda _report: None,
         jitter: Callable[[], float] = _chance,
+        *,
+        why_run: bool = False,
     ) -> None:
+        """With ``why_run`` it shows what would be done and writes nothing."""
         self.runner, self._pace, self._report, self._jitter = runner, pace, report, jitter
         self._wake = threading.Event()
         self._fresh = False
         self._failures = 0
-        self.why_run = False
-        """Show what would be done; write nothing."""
+        self._why_run = why_run
         self._once = False
         self.running = False
         self.resting = False
@@ -91,7 +93,7 @@ class Loop:
         while not stop.is_set():
             self._wake.clear()
             fresh, self._fresh = self._fresh, False
-            report = self.runner.run(why_run=self.why_run, fresh_facts=fresh)
+            report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
             self._failures = self._failures + 1 if report.kind == "unreachable" else 0
             self._report(report)
             if self._once:

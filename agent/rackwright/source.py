@@ -11,7 +11,7 @@ import msgspec
 from rackwright.engine.files import replace
 from rackwright.engine.ledger import Ledger, decode, encode
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.errors import RackwrightError, Unreachable
+from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 
@@ -124,3 +124,19 @@ class StoreSource:
     def mirrored(self) -> Ledger | None:
         kept = self.client.get_ledger(self.node, self.credential)
         return None if kept is None else decode(kept)
+
+
+def credential(state: Path, client: StoreClient, node: str, token: str) -> str:
+    """The node's credential from its state directory, or got with an enrolment token and kept."""
+    path = state / node / "credential"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        if not token:
+            raise Permanent(
+                f"{node} is not enrolled here: make a token with `rackwright token create {node}` "
+                "at the store and give it with --token"
+            ) from None
+    got = client.enrol(token, node)
+    replace(path, got.encode() + b"\n")
+    return got

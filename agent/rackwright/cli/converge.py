@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import msgspec
 
 from rackwright.cli import options
-from rackwright.cli.output import on_terminal, print_json, show_report, worst
-from rackwright.model.report import Report
+from rackwright.cli.output import print_json, show_report, worst
+from rackwright.cli.shown import Shown
 
 if TYPE_CHECKING:
     from rackwright.cli.tree import Tree
     from rackwright.client import StoreClient
-    from rackwright.daemon import Loop
     from rackwright.provider import Registry
     from rackwright.source import Source
 
@@ -77,152 +75,129 @@ def plan(
     return worst(reports)
 
 
+class _Asked(NamedTuple):
+    """What agent and delegate are both asked."""
+
+    store_url: str | None
+    ca: Path | None
+    site: Path | None
+    token: str
+    once: bool
+    why_run: bool
+    state: Path
+    secrets_path: Path | None
+    interval: float
+    splay: float
+    verbose: bool
+    as_json: bool
+
+    @property
+    def secrets(self) -> Path:
+        """Where this host's secrets are."""
+        return self.secrets_path or self.state / "secrets"
+
+
+def _converging(command: Callable[..., int]) -> Callable[..., int]:
+    """The options of agent and delegate, handed over as one `_Asked`."""
+
+    @functools.wraps(command)
+    def gathered(**given: Any) -> int:
+        asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
+        return command(asked, **given)
+
+    for option in reversed(
+        (
+            options.store,
+            options.site(required=False),
+            click.option(
+                "--token",
+                default="",
+                envvar="RACKWRIGHT_TOKEN",
+                help="Enrolment token, for the first run with a store.",
+            ),
+            click.option(
+                "--once", is_flag=True, help="Converge once and leave; else run as a daemon."
+            ),
+            click.option("--why-run", is_flag=True, help="Show what would be done; write nothing."),
+            options.state,
+            options.secrets,
+            click.option(
+                "--interval",
+                type=click.FloatRange(1),
+                default=1800.0,
+                show_default=True,
+                help="Seconds between runs.",
+            ),
+            click.option(
+                "--splay",
+                type=click.FloatRange(0),
+                default=300.0,
+                show_default=True,
+                help="At most so many seconds more, by chance.",
+            ),
+            options.verbose,
+            options.as_json,
+        )
+    ):
+        gathered = option(gathered)
+    return gathered
+
+
 @click.command()
 @click.option("--node", default=None, help="This host's node name. [its hostname]")
-@options.store
-@options.site(required=False)
-@click.option(
-    "--token",
-    default="",
-    envvar="RACKWRIGHT_TOKEN",
-    help="Enrolment token, for the first run with a store.",
-)
-@click.option("--once", is_flag=True, help="Converge once and leave; else run as a daemon.")
-@click.option("--why-run", is_flag=True, help="Show what would be done; write nothing.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
     default="/",
     help="Converge file-like resources under DIR.",
 )
-@options.state
-@options.secrets
-@click.option(
-    "--interval",
-    type=click.FloatRange(1),
-    default=1800.0,
-    show_default=True,
-    help="Seconds between runs.",
-)
-@click.option(
-    "--splay",
-    type=click.FloatRange(0),
-    default=300.0,
-    show_default=True,
-    help="At most so many seconds more, by chance.",
-)
-@options.verbose
-@options.as_json
-def agent(
-    node: str | None,
-    store_url: str | None,
-    ca: Path | None,
-    site: Path | None,
-    token: str,
-    once: bool,
-    why_run: bool,
-    root: Path,
-    state: Path,
-    secrets_path: Path | None,
-    interval: float,
-    splay: float,
-    verbose: bool,
-    as_json: bool,
-) -> int:
+@_converging
+def agent(asked: _Asked, node: str | None, root: Path) -> int:
     """Converge this host: what its roles and proposals say it is.
 
     As a daemon it runs every --interval, at once when the store wakes it, and on SIGHUP or SIGUSR1.
     SIGTERM finishes the resource in hand and leaves.
     """
-    name = node or os.uname().nodename
-    stop = threading.Event()
-    shown = _Shown(as_json=as_json, verbose=verbose, quiet_when_same=not once)
-    origin = _Origin(store_url, ca, site, token, state)
-    from rackwright.daemon import Loop, Pace
-    from rackwright.run import NodeRunner
-
-    if not once:
-        shown.lines = True
-    runner = NodeRunner(
-        node=name,
-        source=origin.source(name),
-        registry=origin.registry,
-        state=state / name,
-        secrets=secrets_path or state / "secrets",
-        here=name,
-        root=root,
-        stop=stop,
-    )
-    return _go([Loop(runner, Pace(interval, splay), shown)], origin, shown, stop, once, why_run)
+    return _go(asked, [node or os.uname().nodename], here=node or os.uname().nodename, root=root)
 
 
 @click.command()
 @click.argument("nodes", nargs=-1, required=True, metavar="NODE…")
-@options.store
-@options.site(required=False)
-@click.option(
-    "--token",
-    default="",
-    envvar="RACKWRIGHT_TOKEN",
-    help="Enrolment token, for the first run with a store.",
-)
-@click.option("--once", is_flag=True, help="Converge once and leave; else run as a daemon.")
-@click.option("--why-run", is_flag=True, help="Show what would be done; write nothing.")
 @click.option("--at", "here", default="", metavar="HOST", help="The node name of this admin host.")
-@options.state
-@options.secrets
-@click.option(
-    "--interval",
-    type=click.FloatRange(1),
-    default=1800.0,
-    show_default=True,
-    help="Seconds between runs.",
-)
-@click.option(
-    "--splay",
-    type=click.FloatRange(0),
-    default=300.0,
-    show_default=True,
-    help="At most so many seconds more, by chance.",
-)
-@options.verbose
-@options.as_json
-def delegate(
-    nodes: tuple[str, ...],
-    store_url: str | None,
-    ca: Path | None,
-    site: Path | None,
-    token: str,
-    once: bool,
-    why_run: bool,
-    here: str,
-    state: Path,
-    secrets_path: Path | None,
-    interval: float,
-    splay: float,
-    verbose: bool,
-    as_json: bool,
-) -> int:
+@_converging
+def delegate(asked: _Asked, nodes: tuple[str, ...], here: str) -> int:
     """Converge managed nodes from this admin host, each on its own."""
-    from rackwright import delegate as delegates
-    from rackwright.daemon import Pace
+    return _go(asked, nodes, here=here)
 
+
+def _go(asked: _Asked, nodes: Sequence[str], *, here: str, root: Path = Path("/")) -> int:
+    from rackwright.daemon import Pace, serve
+    from rackwright.delegate import loops
+
+    options.log_to_stderr()
+    once = asked.once or asked.why_run
     stop = threading.Event()
-    shown = _Shown(as_json=as_json, verbose=verbose, quiet_when_same=not once)
-    shown.lines = not once
-    origin = _Origin(store_url, ca, site, token, state)
-    loops = delegates.loops(
+    shown = Shown(as_json=asked.as_json, verbose=asked.verbose, lines=not once)
+    origin = _Origin(asked.store_url, asked.ca, asked.site, asked.token, asked.state)
+    made = loops(
         nodes,
         origin.source,
         registry=origin.registry,
-        state=state,
-        secrets=secrets_path or state / "secrets",
+        state=asked.state,
+        secrets=asked.secrets,
         here=here,
-        pace=Pace(interval, splay),
+        root=root,
+        pace=Pace(asked.interval, asked.splay),
+        why_run=asked.why_run,
         stop=stop,
         report=shown,
+        progress=shown.steps if len(nodes) == 1 else None,
     )
-    return _go(loops, origin, shown, stop, once, why_run)
+    if once:
+        shown.nodes(len(made))
+    serve(made, stop, origin.client, once=once)
+    code = shown.end()
+    return 130 if stop.is_set() and once else code
 
 
 class _Origin:
@@ -254,91 +229,8 @@ class _Origin:
 
             self._tree.bundle(node)
             return TreeSource(self._tree, node)
-        from rackwright.delegate import credential
-        from rackwright.source import StoreSource
+        from rackwright.source import StoreSource, credential
 
         assert self.client is not None  # noqa: S101 - __init__ sets one of the two
         key = credential(self._state, self.client, node, self._token)
         return StoreSource(self.client, node, key, self._state / node)
-
-
-class _Shown:
-    """Prints reports as they come, from any loop's thread."""
-
-    def __init__(self, *, as_json: bool, verbose: bool, quiet_when_same: bool) -> None:
-        self._json, self._verbose, self._quiet = as_json, verbose, quiet_when_same
-        self._lock = threading.Lock()
-        self._bar: Callable[[Report], None] = lambda _report: None
-        self.lines = False
-        """One JSON object a line, for daemons, rather than one list at the end."""
-        self.reports: list[Report] = []
-
-    def __call__(self, report: Report) -> None:
-        with self._lock:
-            if not self.lines:
-                self.reports.append(report)
-                self._bar(report)
-                if not self._json:
-                    show_report(report, verbose=self._verbose)
-                return
-            same = not report.error and report.count("in_sync", "released") == len(report.outcomes)
-            if self._json:
-                click.echo(msgspec.json.encode(report).decode())
-            elif not (same and self._quiet) or self._verbose:
-                show_report(report, verbose=self._verbose)
-            sys.stdout.flush()
-
-    def progress(self, count: int) -> None:
-        """Draw how many of ``count`` nodes are done, on a terminal."""
-        if count < 2 or not on_terminal():
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-        bar = Progress(
-            "[progress.description]{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        task = bar.add_task("nodes", total=count)
-        bar.start()
-
-        def advance(_report: Report) -> None:
-            bar.advance(task)
-            if bar.finished:
-                bar.stop()
-
-        self._bar = advance
-
-    def end(self) -> int:
-        if self._json and not self.lines:
-            print_json(self.reports)
-        return worst(self.reports)
-
-
-def _go(
-    loops: list[Loop],
-    origin: _Origin,
-    shown: _Shown,
-    stop: threading.Event,
-    once: bool,
-    why_run: bool,
-) -> int:
-    from rackwright.daemon import serve
-
-    options.log_to_stderr()
-    if why_run:
-        for loop in loops:
-            loop.why_run = True
-        once = True
-        shown.lines = False
-    if once:
-        shown.progress(len(loops))
-    serve(loops, stop, origin.client, once=once)
-    code = shown.end()
-    if stop.is_set() and once:
-        return 130
-    return code

@@ -17,6 +17,7 @@ from rackwright.engine import ledger as ledgers
 from rackwright.engine.decide import Decision, Held, decide, unmet
 from rackwright.engine.declared import Declarations, prepare
 from rackwright.engine.ledger import Ledger, LedgerFile
+from rackwright.engine.masking import masked
 from rackwright.engine.outcomes import Progress, outcomes
 from rackwright.engine.plan import differences, make_plan
 from rackwright.engine.spool import new_id
@@ -76,12 +77,7 @@ def converge(job: Job, provider: AnyProvider, session: Session, file: LedgerFile
         kind=kind,  # type: ignore[arg-type]
         saved=run.saved,
     )
-    if run.masker.idle:
-        return report
-    # The last line of defence: whatever a device or a library said, no secret leaves in it.
-    plain = msgspec.to_builtins(report)
-    masked = run.masker.data(plain)
-    return report if masked == plain else msgspec.convert(masked, Report)
+    return masked(report, run.masker)
 
 
 class _Run:
@@ -114,13 +110,17 @@ class _Run:
             return
         if steps:
             self.intend(said, decision.allowed)
-            self.commit(said, decision, steps)
+            self.commit(decision, steps)
             if not self.lost:
                 self.verify(said, decision)
         if not self.lost:
             self.notify(said, decision, observed)
-            self.save()
-        self.settle(said, decision)
+        try:
+            if not self.lost:
+                self.save(decision)
+        finally:
+            # A save that fails is said by the report; what was seen to be done is done all the same.
+            self.settle(said, decision)
 
     def observe(self, said: Declarations) -> Mapping[Address, Resource]:
         resources = {item.address: item.resource for item in said.items}
@@ -188,15 +188,29 @@ class _Run:
         except Permanent:
             steps = []
             for change in changes:
+                waits = self.unmet(change)
+                if waits:
+                    self.progress.held[change.address] = Held("blocked", "", waits)
+                    continue
                 try:
                     steps.extend(self.provider.render([change], observed))
                 except Permanent as error:
                     self.progress.held[change.address] = Held("failed", str(error))
+        reached = {address for step in steps for address in step.addresses}
+        for change in changes:
+            if change.address not in reached:
+                # Nobody would read it back, so it must not pass for done.
+                self.hold([change.address], Held("failed", "this platform has no way to change it"))
         for step in steps:
             for address in step.addresses:
                 known = self.progress.commands.get(address, ())
                 self.progress.commands[address] = (*known, self.masker.text(step.text))
         return steps
+
+    def unmet(self, change: Change) -> tuple[str, ...]:
+        """What of this node ``change`` rests on and that has been held until now."""
+        assert self.said is not None and self.decision is not None  # noqa: S101 - go() sets both
+        return unmet(change, self.decision.plan, self.said, self.progress.held)
 
     def intend(self, said: Declarations, allowed: Sequence[Change]) -> None:
         entries = {item.address: item.entry for item in said.items}
@@ -210,18 +224,14 @@ class _Run:
             self.ledger = ledger
             self.job.mirror(ledger)
 
-    def commit(self, said: Declarations, decision: Decision, steps: Sequence[Step]) -> None:
+    def commit(self, decision: Decision, steps: Sequence[Step]) -> None:
         """Send the steps, one by one or, where the platform can, as one."""
         changes = {change.address: change for change in decision.allowed}
         batches = [list(steps)] if self.provider.atomic else [[step] for step in steps]
         for number, batch in enumerate(batches):
             addresses = list(dict.fromkeys(a for step in batch for a in step.addresses))
             self.job.progress(number, len(batches), str(addresses[0]))
-            waits = {
-                need
-                for address in addresses
-                for need in unmet(changes[address], decision.plan, said, self.progress.held)
-            }
+            waits = {need for address in addresses for need in self.unmet(changes[address])}
             if self.lost or self.job.stop.is_set():
                 left = "the agent was told to leave; the next run goes on here"
                 why = f"not sent: {self.lost}" if self.lost else left
@@ -260,9 +270,11 @@ class _Run:
         types = frozenset(type(resource) for resource in resources.values())
         try:
             seen = self.provider.read(self.session, Wanted(types, resources))
-        except Temporary as error:
-            self.lost = f"the changes could not be read back: {error}"
-            self.hold(list(resources), Held("failed", self.lost))
+        except RackwrightError as error:
+            why = f"the changes could not be read back: {error}"
+            self.hold(list(resources), Held("failed", why))
+            if isinstance(error, Temporary):
+                self.lost = why
             return
         for change in sent:
             address, now = change.address, seen.get(change.address)
@@ -316,10 +328,20 @@ class _Run:
         done = [c for c in decision.allowed if c.address in self.progress.verified]
         return tuple(dict.fromkeys((*self.before.notify, *_notified_by(said, done))))
 
-    def save(self) -> None:
+    @property
+    def unsaved(self) -> bool:
+        """Whether running may hold what startup lacks: of an earlier run, or sent in this one."""
+        return self.before.unsaved or bool(self.progress.seconds)
+
+    def save(self, decision: Decision) -> None:
         """Running to startup, once, when there is something verified to save."""
-        failed = any(held.state == "failed" for held in self.progress.held.values())
-        if self.ledger.unsaved and (self.progress.verified or not failed):
+        held = self.progress.held
+        failed = any(item.state == "failed" for item in held.values())
+        seen = bool(self.progress.verified) or (
+            # What an earlier run sent and could not save, and is now seen to be as declared.
+            self.before.unsaved and any(address not in held for address in decision.plan.in_sync)
+        )
+        if self.unsaved and (seen or not failed):
             self.saved = self.provider.save(self.session)
             self.startup_agrees = True
 
@@ -345,7 +367,7 @@ class _Run:
                 if c.action != "release" and c.address not in progress.seconds
             },
             due=[name for name in self.due(said, decision) if name not in progress.notified],
-            unsaved=self.ledger.unsaved and not self.startup_agrees,
+            unsaved=self.unsaved and not self.startup_agrees,
         )
         self.keep(settled)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -78,11 +78,11 @@ class Masker:
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def data(self, value: Any) -> Any:
-        """Plain data with every known secret masked, keys left alone."""
+        """Plain data with every known secret masked."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {key: self.data(item) for key, item in value.items()}
+            return {self.data(key): self.data(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.data(item) for item in value]
         return value
@@ -92,8 +92,24 @@ class Masker:
 def _any_of(values: frozenset[str]) -> re.Pattern[str] | None:
     """Kept for the many nodes of a delegate, which share their secrets."""
     # Longest first, so that a secret that contains another is masked whole. Multi-line secrets
-    # (keys) are masked line by line too, since devices and logs fold them.
-    parts = {value for value in values if value}
+    # (keys) are masked line by line too, since devices and logs fold them; and the line break that
+    # a file or a YAML block leaves at the end is not on the wire.
+    parts = {part for value in values for part in (value, value.strip()) if part.strip()}
     parts |= {line for value in parts for line in value.splitlines() if len(line) >= 8}
+    parts |= {spelt for part in parts for spelt in _spellings(part)}
     ordered = sorted(parts, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """How messages quote ``text``: as Python, as JSON, for a shell."""
+    yield repr(text)[1:-1]
+    # Python takes double quotes where only single ones stand in the text.
+    yield repr('"' + text)[2:-1]
+    yield msgspec.json.encode(text).decode(errors="replace")[1:-1]
+    yield text.replace("'", "'\"'\"'")
+    if not text.isascii():
+        import json  # few secrets need it
+
+        yield ascii(text)[1:-1]
+        yield json.dumps(text)[1:-1]
