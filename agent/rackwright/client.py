@@ -36,7 +36,12 @@ class Watch(NamedTuple):
     gates: str = ""
 
 
-class WatchRefused(Permanent):
+class NotAllowed(Permanent):
+    """The credential is not good (any more), or the node is not in the site: nothing is wrong with
+    what was asked."""
+
+
+class WatchRefused(NotAllowed):
     """A long poll had credentials that are not good (any more): those of ``nodes``."""
 
     def __init__(self, message: str, nodes: Iterable[str]) -> None:
@@ -307,6 +312,8 @@ def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
     nodes = said.get("nodes")
     if status == 403 and isinstance(nodes, list):
         return WatchRefused(text, map(str, nodes))
+    if status in (401, 403, 404):
+        return NotAllowed(text)
     return Permanent(text)
 
 

@@ -95,7 +95,11 @@ class Loop:
             fresh, self._fresh = self._fresh, False
             report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
             self._failures = self._failures + 1 if report.kind == "unreachable" else 0
-            self._report(report)
+            try:
+                self._report(report)
+            except Exception:
+                # Whoever read our output has gone, say: no reason to leave the device alone.
+                log.exception("%s: its report could not be shown", self.runner.node)
             if self._once:
                 return
             self.resting = True
@@ -144,7 +148,7 @@ class Waker:
                 continue
             try:
                 # After a failure a short poll, which tells soon that the store is back.
-                whole = len(fresh) == len(self._loops) and not failures
+                whole = len(fresh) == len(self._loops.keys() - refused) and not failures
                 changed = self._client.wait(fresh, POLL if whole else 1.0)
                 if failures:
                     # What was reported while it was away need not wait for the next run.
@@ -154,6 +158,8 @@ class Waker:
             except WatchRefused as error:
                 log.error("%s", error)
                 refused |= error.nodes
+                if not any(item.node in error.nodes for item in fresh):
+                    self._stop.wait(30.0)  # it names none that we could leave out
                 continue
             except Temporary:
                 failures += 1

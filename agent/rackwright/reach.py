@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
-from rackwright.model.secret import reveal
+from rackwright.model.secret import Masker, reveal
 from rackwright.model.site import Node, Way
 from rackwright.provider import AnyProvider, Surroundings
 
@@ -49,13 +49,14 @@ class Reach:
             self.close()
         said: list[RackwrightError] = []
         for way in ways:
-            opened = msgspec.structs.replace(way, options=reveal(way.options, secrets))
             try:
+                opened = msgspec.structs.replace(way, options=reveal(way.options, secrets))
                 session = self._provider.open(opened, around)
             except RackwrightError as error:
                 said.append(error)
                 if len(ways) > 1:
-                    log.warning("%s: %s does not work: %s", node.name, way.transport, error)
+                    text = Masker(secrets.values()).text(str(error))
+                    log.warning("%s: %s does not work: %s", node.name, way.transport, text)
                 continue
             self._session, self._way = session, way
             self._better_at = time.monotonic() + RETRY_BETTER

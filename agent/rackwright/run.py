@@ -5,25 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from rackwright.engine.converge import Job, converge
-from rackwright.engine.files import replace, run_lock, sweep
-from rackwright.engine.ledger import LedgerFile
+from rackwright.engine.files import Busy, replace, run_lock, sweep
+from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.engine.spool import Spool, new_id
-from rackwright.model.bundle import Bundle
+from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 from rackwright.model.secret import Masker
+from rackwright.model.site import Node
 from rackwright.provider import AnyProvider, Registry, Surroundings
 from rackwright.reach import Reach
-from rackwright.source import Source
+from rackwright.source import Source, Superseded
 from rackwright.vault import read_secrets
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,10 @@ class NodeRunner:
     _reach: Reach | None = None
     _provider: AnyProvider | None = None
     _swept: bool = False
+    _behind: bool = True
+    """The ledger's copy at the source may lack something: one that was killed did not send it all."""
+    _mirror_tried: bool = False
+    """In this run."""
     _delivering: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
@@ -77,12 +84,16 @@ class NodeRunner:
                 masker = Masker(secrets.values())
                 report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)
                 report = msgspec.structs.replace(report, started=started)
+        except Busy as error:
+            # The run that has the lock reports; this one would only call the node unreachable.
+            return self._failed(started, error, masker, why_run)
         except RackwrightError as error:
             report = self._failed(started, error, masker, why_run)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged with its trace, masked
             # A bug of one provider: it must end neither this node's loop nor anyone else's, and it
             # must be seen where people look.
-            log.exception("%s: the run failed in a way it should not", self.node)
+            trace = masker.text("".join(traceback.format_exception(error)))
+            log.error("%s: the run failed in a way it should not\n%s", self.node, trace)
             bug = Permanent(f"a fault in Rackwright, see its log: {type(error).__name__}: {error}")
             report = self._failed(started, bug, masker, why_run)
             self.close()
@@ -128,18 +139,22 @@ class NodeRunner:
         )
         try:
             kept = reach.kept
-            session = reach.session(bundle.node, secrets, around)
-            stale = known is None or time.time() - known.at > FACTS_AGE
-            if stale or fresh_facts or bundle.deferred:
-                bundle = self._discover(provider, session, bundle, known)
+            ask = known is None or not 0 <= time.time() - known.at <= FACTS_AGE
+            if ask or fresh_facts or bundle.deferred:
+                session, facts = self._discover(provider, reach, bundle.node, secrets, around)
+                bundle = self._with_facts(facts, bundle, known)
+            else:
+                session = reach.session(bundle.node, secrets, around)
+            bundle, gates = self._gates(bundle)
+            self._mirror_tried = False
             job = Job(
                 bundle=bundle,
-                gates=self.source.gates(),
+                gates=gates,
                 secrets=secrets,
                 here=self.here,
                 why_run=why_run,
                 stop=self.stop,
-                mirror=self.source.mirror,
+                mirror=self._mirror,
                 progress=lambda sent, of, what: self.progress(self.node, sent, of, what),
             )
             report = converge(job, provider, session, file)
@@ -154,17 +169,37 @@ class NodeRunner:
             if why_run:
                 reach.close()
         if reach.note and not report.error:
-            report = msgspec.structs.replace(report, via=f"{report.via} ({reach.note})")
+            note = Masker(secrets.values()).text(reach.note)
+            report = msgspec.structs.replace(report, via=f"{report.via} ({note})")
+        if self._behind and not self._mirror_tried and self.source.collects and not why_run:
+            self._mirror(file.load())
         return report
 
     def _take_over(self, file: LedgerFile) -> None:
         """A node that was converged from elsewhere before: its ledger comes along."""
-        try:
-            ledger = self.source.mirrored()
-        except Unreachable:
-            return
+        # When that cannot be told, the run ends: with an empty ledger all that we made would be taken
+        # for what was there before us, and the copy would be lost too.
+        ledger = self.source.mirrored()
         if ledger is not None:
             file.store(ledger)
+
+    def _mirror(self, ledger: Ledger) -> None:
+        self._mirror_tried, self._behind = True, True
+        try:
+            self.source.mirror(ledger)
+        except RackwrightError as error:
+            log.warning("%s: the ledger is mirrored later: %s", self.node, error)
+        else:
+            self._behind = False
+
+    def _gates(self, bundle: Bundle) -> tuple[Bundle, Gates]:
+        """The gates, and the bundle that they go with."""
+        for _ in range(3):
+            try:
+                return bundle, self.source.gates()
+            except Superseded:
+                bundle = self.source.bundle()
+        return bundle, self.source.gates()
 
     def _reach_of(self, bundle: Bundle, why_run: bool) -> tuple[AnyProvider, Reach]:
         platform = bundle.node.platform
@@ -178,10 +213,26 @@ class NodeRunner:
         return self._provider, self._reach
 
     def _discover(
-        self, provider: AnyProvider, session: object, bundle: Bundle, known: _FoundFacts | None
-    ) -> Bundle:
-        """Ask the device for its facts; when they changed, have the bundle rendered with them."""
-        facts = provider.discover(session)
+        self,
+        provider: AnyProvider,
+        reach: Reach,
+        node: Node,
+        secrets: dict[str, str],
+        around: Surroundings,
+    ) -> tuple[Any, Facts]:
+        """Ask the device for its facts; once more when the session was an old one that had died."""
+        for kept in (reach.kept, False):
+            session = reach.session(node, secrets, around)
+            try:
+                return session, provider.discover(session)
+            except Temporary:
+                reach.close()
+                if not kept:
+                    raise
+        raise AssertionError("the second session is never a kept one")
+
+    def _with_facts(self, facts: Facts, bundle: Bundle, known: _FoundFacts | None) -> Bundle:
+        """Keep ``facts``; when they changed, have the bundle rendered with them."""
         encoded = msgspec.Raw(msgspec.json.encode(facts, order="deterministic"))
         changed = known is None or known.encoded != encoded
         sent = known is not None and known.sent and not changed
@@ -197,7 +248,8 @@ class NodeRunner:
             return
         try:
             self.source.send_facts(found.facts)
-        except Unreachable as error:
+        except (Unreachable, Permanent) as error:
+            # What is refused now is asked for again too: facts must not keep a node from its roles.
             log.warning("%s: its facts are kept for later: %s", self.node, error)
             return
         self._keep_facts(msgspec.structs.replace(found, sent=True))

@@ -10,8 +10,9 @@ import msgspec
 
 from rackwright.engine.files import replace
 from rackwright.engine.ledger import Ledger, decode, encode
+from rackwright.model.address import NODE_NAME
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.errors import Permanent, RackwrightError, Unreachable
+from rackwright.model.errors import Permanent, Temporary, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 
@@ -34,7 +35,8 @@ class Source(Protocol):
         """The node's bundle."""
 
     def gates(self) -> Gates:
-        """What other nodes have verified and still hold."""
+        """What other nodes have verified and still hold, as it goes with the `bundle` given last.
+        Raises Superseded when there is a newer bundle meanwhile."""
 
     def deliver(self, report: Report) -> None:
         """Hand a report over; on return it is kept there."""
@@ -46,9 +48,17 @@ class Source(Protocol):
         """The copy kept there, if any."""
 
 
+class Superseded(Temporary):
+    """The site went on between the bundle and its gates: ask for both again."""
+
+
 class _Kept(msgspec.Struct, frozen=True):
+    """A bundle and gates that belong together. Gates that were asked for under another bundle may
+    say nothing of what this one no longer wants, and others still rest on."""
+
     etag: str
     bundle: Bundle
+    gates: Gates
 
 
 class StoreSource:
@@ -58,8 +68,11 @@ class StoreSource:
 
     def __init__(self, client: StoreClient, node: str, credential: str, state: Path) -> None:
         self.client, self.node, self.credential = client, node, credential
-        self._bundle_file = state / "bundle.json"
-        self._gates_file = state / "gates.json"
+        self._file = state / "bundle.json"
+        self._kept_gates: Gates | None = None
+        """As they lie on disk, with the bundle given last."""
+        self._fresh: tuple[Bundle, str] | None = None
+        """A new bundle with its ETag, until its gates are known."""
         self.etag = ""
         self.gates_etag = ""
 
@@ -67,67 +80,83 @@ class StoreSource:
         self.client.put_facts(self.node, self.credential, facts)
 
     def bundle(self) -> Bundle:
-        kept = self._kept()
+        kept = None if self._fresh else self._kept()
+        known = self._fresh[1] if self._fresh else kept.etag if kept else ""
         try:
-            got = self.client.bundle(self.node, self.credential, kept.etag if kept else "")
+            got = self.client.bundle(self.node, self.credential, known)
         except Unreachable as error:
+            self._fresh, kept = None, kept or self._kept()
             if kept is None:
                 raise
             log.warning(
                 "%s: the store is away (%s); going on from the last bundle", self.node, error
             )
-            # So that an agent that started meanwhile is woken too when the store is back.
-            self.etag = kept.etag
-            return kept.bundle
-        if got is None and kept is not None:
-            self.etag = kept.etag
-            return kept.bundle
-        if got is None:
+            got = None
+        if got is not None:
+            self._fresh = got
+        if self._fresh is not None:
+            bundle, self.etag = self._fresh
+            return bundle
+        if kept is None:
             raise Unreachable(f"the store sent no bundle for {self.node}")
-        bundle, self.etag = got
-        replace(self._bundle_file, msgspec.json.encode(_Kept(self.etag, bundle)))
-        return bundle
+        # Also when the store is away: an agent that started meanwhile is woken when it is back.
+        self.etag, self._kept_gates = kept.etag, kept.gates
+        return kept.bundle
 
     def _kept(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._bundle_file.read_bytes(), type=_Kept)
+            return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
     def gates(self) -> Gates:
-        kept = self._kept_gates()
         try:
-            gates, self.gates_etag = self.client.gates(self.node, self.credential)
+            gates, etag = self.client.gates(self.node, self.credential)
+            if self.client.bundle(self.node, self.credential, self.etag) is not None:
+                raise Superseded(f"the site of {self.node} changes faster than it can be read")
         except Unreachable:
+            if self._fresh is not None or self._kept_gates is None:
+                raise
             # What was verified when we last heard: a server that boots while the store is away must
             # get its network back.
-            return kept or Gates()
-        if gates != kept:
-            replace(self._gates_file, msgspec.json.encode(gates))
+            return self._kept_gates
+        self.gates_etag = etag
+        bundle = self._fresh[0] if self._fresh else None
+        if bundle is None and gates != self._kept_gates:
+            kept = self._kept()
+            bundle = kept.bundle if kept else None
+        if bundle is not None:
+            replace(self._file, msgspec.json.encode(_Kept(self.etag, bundle, gates)))
+        self._fresh, self._kept_gates = None, gates
         return gates
 
-    def _kept_gates(self) -> Gates | None:
-        try:
-            return msgspec.json.decode(self._gates_file.read_bytes(), type=Gates)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
-
     def deliver(self, report: Report) -> None:
-        self.client.post_report(self.node, self.credential, report)
+        from rackwright.client import NotAllowed
+
+        try:
+            self.client.post_report(self.node, self.credential, report)
+        except NotAllowed as error:
+            # The report is good: it is taken when the node is enrolled again, or back in the site.
+            raise Temporary(str(error)) from error
 
     def mirror(self, ledger: Ledger) -> None:
-        try:
-            self.client.put_ledger(self.node, self.credential, encode(ledger))
-        except RackwrightError as error:
-            log.warning("%s: the ledger could not be mirrored: %s", self.node, error)
+        self.client.put_ledger(self.node, self.credential, encode(ledger))
 
     def mirrored(self) -> Ledger | None:
         kept = self.client.get_ledger(self.node, self.credential)
-        return None if kept is None else decode(kept)
+        try:
+            return None if kept is None else decode(kept)
+        except msgspec.DecodeError as error:
+            raise Permanent(
+                f"the store's copy of the ledger of {self.node} is damaged ({error}); without it "
+                "nobody knows what was made there"
+            ) from error
 
 
 def credential(state: Path, client: StoreClient, node: str, token: str) -> str:
     """The node's credential from its state directory, or got with an enrolment token and kept."""
+    if not NODE_NAME.fullmatch(node):
+        raise Permanent(f"{node!r} cannot be a node's name")  # nor a directory of ours
     path = state / node / "credential"
     try:
         return path.read_text().strip()

@@ -65,7 +65,7 @@ class FactsMap(dict[str, Any]):
         self.node = node
         self.path = path
         super().__init__(
-            (key, _fact(node, values[key], f"{path}.{key}" if path else key))
+            (_no_marker(key), _fact(node, values[key], f"{path}.{key}" if path else key))
             for key in sorted(values, key=natural)
         )
 
@@ -75,7 +75,13 @@ def _fact(node: str, value: Any, path: str) -> Any:
         return FactsMap(node, value, path)
     if isinstance(value, list):
         return [_fact(node, item, f"{path}.{index}") for index, item in enumerate(value)]
-    return value
+    return _no_marker(value) if isinstance(value, str) else value
+
+
+def _no_marker(text: str) -> str:
+    """A fact is what a device, or its neighbour, says of itself: it must not be able to name a secret
+    that whoever renders it would then put in."""
+    return text.replace("⟦", "[") if "⟦" in text else text
 
 
 class _Missing(StrictUndefined):

@@ -24,16 +24,18 @@ def resolve(node: str, item: Rendered, nodes: Nodes, problems: Problems) -> tupl
             hint = suggest(where, list(nodes))
             problems.add(f"it needs {text}, but there is no node {where!r}", mark, hint, node)
             continue
+        # Its own node's name in front of it makes no difference.
+        named = key if where == node else text
         needed = nodes[where].resources.get(key)
         if needed is None:
             if not _may_come(nodes[where], address):
                 _note_missing(f"it needs {text}", node, where, address, nodes, mark, problems)
                 continue
-            found.append(Need(address=text))
+            found.append(Need(address=named))
         elif needed is item:
             problems.add(f"{key} needs itself", mark, node=node)
         else:
-            found.append(Need(address=text, digest=needed.digest if address.node else ""))
+            found.append(Need(address=named, digest="" if where == node else needed.digest))
     return tuple(sorted(found, key=lambda need: need.address))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle
+from rackwright.model.bundle import Bundle, Need
 from rackwright.model.facts import Facts
 from rackwright.model.resource import digest
 from rackwright_proposals.compile import Compiled, recompile
@@ -349,3 +349,38 @@ def test_no_need_dangles(files: dict[str, str], known: dict[str, int]) -> None:
             assert _dangling(made) == []
         else:
             assert all(problem.line for problem in made.problems)
+
+
+def test_a_fact_cannot_name_a_secret() -> None:
+    """What a device says of itself must not make another node put its own secrets in."""
+    role = """
+role: told
+for: [server]
+resources:
+  - file: /etc/told
+    content: "{{ peer('eth0').facts.name }} {{ peer('eth0').facts.ports | join(',') }}"
+---
+proposal: told
+deploy: {told: [web1]}
+"""
+    facts = {"sw1": Facts(values={"name": "⟦secret:root⟧", "ports": {"⟦secret:root⟧": 1}})}
+    site = sound({**SITE, "told.yaml": role}, facts=facts)
+    content = resources(site, "web1")["file//etc/told"].data["content"]
+    assert content == "[secret:root⟧ [secret:root⟧"
+
+
+def test_its_own_name_in_a_need_makes_no_difference() -> None:
+    """Nobody verifies a node's own resources for it, so such a need would never be met."""
+    role = """
+role: own
+for: [switch]
+resources:
+  - vlan: "77"
+  - vlan: "78"
+    needs: ["{{ node.name }}:vlan/77"]
+---
+proposal: own
+deploy: {own: [sw1]}
+"""
+    site = sound({**SITE, "own.yaml": role})
+    assert resources(site, "sw1")["vlan/78"].needs == (Need(address="vlan/77"),)

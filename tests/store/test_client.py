@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rackwright.client import AdminClient, StoreClient, Watch, WatchRefused
+from rackwright.client import AdminClient, NotAllowed, StoreClient, Watch, WatchRefused
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
@@ -73,9 +73,9 @@ def conforming() -> None:
     ("status", "body", "error", "said"),
     [
         (400, b'{"error": "no", "hint": "mend it"}', Permanent, r"no \(mend it\)"),
-        (401, b'{"error": "who?", "hint": "enrol"}', Permanent, r"who\? \(enrol\)"),
-        (403, b'{"error": "not yours", "hint": ""}', Permanent, "not yours"),
-        (404, b"<html>nginx</html>", Permanent, "answered 404"),
+        (401, b'{"error": "who?", "hint": "enrol"}', NotAllowed, r"who\? \(enrol\)"),
+        (403, b'{"error": "not yours", "hint": ""}', NotAllowed, "not yours"),
+        (404, b"<html>nginx</html>", NotAllowed, "answered 404"),
         (413, b'{"error": "too long", "hint": ""}', Permanent, "too long"),
         (429, b"", Unreachable, "answered 429"),
         (500, b'{"error": "internal error", "hint": ""}', Unreachable, "internal error"),

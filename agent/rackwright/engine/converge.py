@@ -209,7 +209,8 @@ class _Run:
 
     def unmet(self, change: Change) -> tuple[str, ...]:
         """What of this node ``change`` rests on and that has been held until now."""
-        assert self.said is not None and self.decision is not None  # noqa: S101 - go() sets both
+        assert self.said is not None  # noqa: S101 - go() has set it
+        assert self.decision is not None  # noqa: S101 - go() has set it
         return unmet(change, self.decision.plan, self.said, self.progress.held)
 
     def intend(self, said: Declarations, allowed: Sequence[Change]) -> None:

@@ -79,5 +79,5 @@ def unmet(
     first = set(plan.needs.get(change.address, ()))
     if change.action != "remove":
         first |= said.needs.get(change.address, frozenset())
-    waits = [str(need) for need in sorted(first) if need in held or str(need) in said.unusable]
+    waits = [str(need) for need in sorted(first) if need in held or said.pending(need)]
     return tuple(waits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from rackwright.engine.ledger import Entry, Ledger, entry_of
 from rackwright.engine.plan import Item
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Declared
-from rackwright.model.errors import RackwrightError
+from rackwright.model.errors import Permanent, RackwrightError
 from rackwright.model.resource import Resource, from_data, to_data
 from rackwright.model.secret import names_in, reveal
 from rackwright.provider import AnyProvider
@@ -33,6 +34,10 @@ class Declarations(msgspec.Struct, frozen=True, dict=True):
         """Canonical address → what it rests on, of this node."""
         return {item.address: item.needs for item in self.items}
 
+    def pending(self, need: Address) -> bool:
+        """Whether ``need`` is declared and cannot be used yet, by whatever name."""
+        return str(need) in self.waiting and need not in self.needs
+
     @cached_property
     def names(self) -> dict[Address, str]:
         """Canonical address → the address as the site writes it, by which other nodes know it."""
@@ -49,7 +54,10 @@ def prepare(
     """
     kinds = {kind.kind: kind for kind in provider.resources}
     unusable: dict[str, str] = {}
-    typed: list[tuple[Declared, Resource, Resource]] = []
+    waiting = {item.address for item in bundle.deferred}
+    for deferred in bundle.deferred:
+        waiting |= _spellings(Address.parse(deferred.address), {}, kinds, provider)
+    typed: list[tuple[Declared, dict[str, Any], Resource]] = []
     aliases: dict[Address, Address] = {}
     taken: dict[Address, str] = {}
     for declared in bundle.resources:
@@ -57,15 +65,23 @@ def prepare(
         name = str(declared.address)
         if kind is None:
             unusable[name] = f"{provider.platform} has no {declared.type}"
+            waiting.add(name)
             continue
+        hidden = names_in(declared.data)
         try:
-            shown = provider.canonical(from_data(kind, declared.data))
-            resource = shown
-            if names_in(declared.data):
-                revealed = reveal(declared.data, secrets)
-                resource = provider.canonical(from_data(kind, revealed))
+            revealed = reveal(declared.data, secrets) if hidden else declared.data
+            resource = provider.canonical(from_data(kind, revealed))
+            shown = to_data(resource)
+            if hidden:
+                shown |= {key: value for key, value in declared.data.items() if names_in(value)}
+            if names_in(shown["name"]):
+                # Addresses stand in ledgers, reports and logs.
+                raise Permanent("a secret cannot be in the name of a resource")
         except (RackwrightError, msgspec.ValidationError, ValueError) as error:
             unusable[name] = str(error)
+            # An unusable declaration is still a declaration: what it once made must not go
+            # because of it, by whatever name the ledger has it.
+            waiting |= {name} | _spellings(declared.address, declared.data, kinds, provider)
             continue
         address = resource.address
         if address in taken:
@@ -79,18 +95,20 @@ def prepare(
         Item(
             declared,
             resource,
-            entry_of(declared, to_data(shown)),
+            entry_of(declared, shown),
             _needs_here(declared, resource, aliases),
             resource.address,
+            ledger.get(resource.address),
         )
         for declared, shown, resource in typed
     )
-    waiting = {str(item.address) for item in bundle.deferred} | {
-        item.address for item in bundle.deferred
-    }
-    # An unusable declaration is still a declaration: what it once made must not go because of it.
-    waiting |= set(unusable)
     known = {item.address for item in items}
+    for key, entry in ledger.entries.items():
+        if entry.made and entry.address not in known and key not in waiting:
+            why = _hindrance(entry, kinds, provider)
+            if why:
+                unusable[key] = f"it is no longer declared, and cannot be removed now: {why}"
+                waiting.add(key)
     return Declarations(
         items,
         unusable,
@@ -103,6 +121,42 @@ def prepare(
         },
         frozenset(waiting),
     )
+
+
+def _spellings(
+    address: Address,
+    data: Mapping[str, Any],
+    kinds: Mapping[str, type[Resource]],
+    provider: AnyProvider,
+) -> set[str]:
+    """The canonical addresses that a resource which cannot be used may have."""
+    kind = kinds.get(address.type)
+    found: set[str] = set()
+    if kind is None or address.name == "?":
+        return found
+    for fields in (data, {}):
+        try:
+            resource = from_data(kind, {**fields, "name": address.name})
+            found.add(str(resource.address))
+            found.add(str(provider.canonical(resource).address))
+        except (RackwrightError, msgspec.ValidationError, ValueError):
+            continue
+    return found
+
+
+def _hindrance(entry: Entry, kinds: Mapping[str, type[Resource]], provider: AnyProvider) -> str:
+    """Why the platform cannot look at or remove ``entry`` now; empty when it can, or never could."""
+    kind = kinds.get(entry.type)
+    if kind is None:
+        return ""
+    for fields in (entry.data, {}):
+        try:
+            provider.canonical(from_data(kind, {**fields, "name": entry.data["name"]}))
+        except (RackwrightError, msgspec.ValidationError, ValueError) as error:
+            why = str(error)
+        else:
+            return ""
+    return why
 
 
 def _needs_here(

@@ -61,9 +61,13 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+class Busy(Temporary):
+    """Another run has the node: nothing is known of the node itself."""
+
+
 @contextmanager
 def run_lock(path: Path) -> Iterator[None]:
-    """Hold the run lock of a node. Raises Temporary that names the holder when another run has it.
+    """Hold the run lock of a node. Raises Busy that names the holder when another run has it.
 
     The kernel lets go of it when the holder dies, however it dies.
     """
@@ -80,7 +84,7 @@ def run_lock(path: Path) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise Temporary(
+            raise Busy(
                 f"another run of this node is under way (pid {holder}); one writer a node"
             ) from None
         if os.pread(fd, 32, 0) != ours:

@@ -32,6 +32,15 @@ class Item(msgspec.Struct, frozen=True):
     """Of this node: declared and implied."""
     address: Address
     """Canonical, that of `resource`."""
+    before: Entry | None = None
+    """What the ledger said of it before this run."""
+
+    def hides(self, field: str) -> bool:
+        """Whether ``field`` holds a secret, or held one when it was last applied."""
+        return any(
+            entry is not None and bool(names_in(entry.data.get(field)))
+            for entry in (self.entry, self.before)
+        )
 
 
 def differences(item: Item, observed: Resource) -> tuple[FieldChange, ...]:
@@ -42,7 +51,7 @@ def differences(item: Item, observed: Resource) -> tuple[FieldChange, ...]:
         seen = getattr(observed, name)
         if seen == wanted:
             continue
-        if name in hidden or names_in(item.entry.data.get(name)):
+        if name in hidden or item.hides(name):
             found.append(FieldChange(field=name, old=MASK if seen else None, new=MASK))
         else:
             found.append(FieldChange(field=name, old=shown(seen), new=shown(wanted)))
@@ -62,7 +71,7 @@ def creation(item: Item) -> tuple[FieldChange, ...]:
     return tuple(
         FieldChange(
             field=name,
-            new=MASK if name in hidden or names_in(item.entry.data.get(name)) else shown(value),
+            new=MASK if name in hidden or item.hides(name) else shown(value),
         )
         for name, value in declared_fields(item.resource).items()
     )

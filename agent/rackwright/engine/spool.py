@@ -31,13 +31,17 @@ class Spool:
     def add(self, report: Report) -> None:
         """Keep ``report``; on return it is on disk."""
         replace(self.directory / f"{report.id}.json", msgspec.json.encode(report))
-        for old in self.waiting()[:-KEPT]:
-            old.unlink(missing_ok=True)
+        for kept in (self.waiting(), self._files(".refused", ".damaged")):
+            for old in kept[:-KEPT]:
+                old.unlink(missing_ok=True)
 
     def waiting(self) -> list[Path]:
         """Files not delivered yet, oldest first."""
+        return self._files(".json")
+
+    def _files(self, *suffixes: str) -> list[Path]:
         try:
-            return sorted(path for path in self.directory.iterdir() if path.suffix == ".json")
+            return sorted(path for path in self.directory.iterdir() if path.suffix in suffixes)
         except FileNotFoundError:
             return []
 

@@ -78,8 +78,11 @@ class OpenVSwitch:
         return resource
 
     def read(self, session: OvsReader, wanted: Wanted) -> Mapping[Address, Resource]:
-        """All VLANs and ports, in one exchange."""
+        """All VLANs and ports, in one exchange. Ports come along with VLANs that are asked for, so that
+        `refuse` knows which VLANs are in use."""
         observed = ovs_ports.observe(session.tables())
+        if Vlan in wanted.types:
+            return observed
         kinds = {kind.kind for kind in wanted.types}
         return {address: found for address, found in observed.items() if address.type in kinds}
 
