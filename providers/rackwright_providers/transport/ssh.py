@@ -267,7 +267,7 @@ class ShellStream:
         """See `Stream.read`. What arrived before the far end went is handed out first."""
         data, resume = self._session.take(timeout)
         if resume:
-            loop.running().call_soon_threadsafe(self._channel.resume_reading)
+            loop.soon(self._channel.resume_reading)
         if not data and self._session.closed:
             raise self._gone()
         return data
@@ -276,7 +276,7 @@ class ShellStream:
         """See `Stream.write`."""
         if self._session.closed:
             raise self._gone()
-        loop.running().call_soon_threadsafe(self._send, data)
+        loop.soon(lambda: self._send(data))
 
     def _send(self, data: bytes) -> None:
         if not self._session.closed and not self._channel.is_closing():
