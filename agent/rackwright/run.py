@@ -89,6 +89,10 @@ class NodeRunner:
             return self._failed(started, error, masker, why_run)
         except RackwrightError as error:
             report = self._failed(started, error, masker, why_run)
+        except OSError as error:
+            # Transports map what devices do: this is of our own state directory.
+            what = f"{error.filename or self.state}: {error.strerror or error}"
+            report = self._failed(started, Permanent(what), masker, why_run)
         except Exception as error:  # noqa: BLE001 - logged with its trace, masked
             # A bug of one provider: it must end neither this node's loop nor anyone else's, and it
             # must be seen where people look.

@@ -39,6 +39,13 @@ ROLE_KEYS = ("role", "description", "for", "attributes", "defaults", "resources"
 PROPOSAL_KEYS = ("proposal", "attributes", "deploy")
 
 
+TAKEN = {
+    "secrets": "agents keep their secrets under that name beside their nodes' directories",
+    "store": "a store keeps its data under that name beside the nodes' directories",
+}
+"""Names that nodes cannot have, with the reason."""
+
+
 def read_documents(
     loaded: Iterable[Map], nouns: Nouns, commit: str, problems: Problems, *, library: bool = False
 ) -> Documents:
@@ -112,6 +119,8 @@ def _read_site(name: str, document: Map, commit: str, problems: Problems) -> Sit
 
 def _read_node(name: str, document: Map, commit: str, problems: Problems) -> NodeDocument:
     of = f"node {name!r}"
+    if name in TAKEN:
+        problems.add(f"no node can be called {name!r}", document.mark, TAKEN[name])
     labels = _read_labels(of, document, problems)
     kind = ""
     if "type" in document:

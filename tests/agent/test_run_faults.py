@@ -217,3 +217,12 @@ def test_a_run_that_found_another_under_way_says_nothing_of_the_node(tmp_path: P
         report = runner.run()
     assert (report.exit_code, "another run" in report.error) == (4, True)
     assert source.reports == []
+
+
+def test_a_state_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    runner, _, made = rig(tmp_path, declare("thing/a"))
+    (tmp_path / "dev1").write_text("a file where the directory should be")
+    report = runner.run()
+    assert "dev1" in report.error
+    assert "a fault in Rackwright" not in report.error
+    assert made.device.writes == []

@@ -175,6 +175,8 @@ def _go(asked: _Asked, nodes: Sequence[str], *, here: str, root: Path = Path("/"
     from rackwright.delegate import loops
 
     options.log_to_stderr()
+    # Not for the commands that the agent runs.
+    os.environ.pop("RACKWRIGHT_TOKEN", None)
     once = asked.once or asked.why_run
     stop = threading.Event()
     shown = Shown(as_json=asked.as_json, verbose=asked.verbose, lines=not once)
