@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +287,31 @@ def test_demo(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "blocked" in done.stdout
     assert "Try next" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_that_is_stopped_leaves_nothing_running(number: int, tmp_path: Path) -> None:
+    def parts() -> int:
+        """How many processes name this demo's directory."""
+        count = 0
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has just ended
+                count += str(tmp_path).encode() in path.read_bytes()
+        return count
+
+    code = "from rackwright.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "demo", "--dir", str(tmp_path / "d")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout
+        while "rackwright delegate" not in process.stdout.readline():
+            assert process.poll() is None
+        assert parts() > 4
+        process.send_signal(number)
+        process.stdout.read()
+        assert process.wait(30) in (130, 143)
+    eventually(lambda: not parts())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets as tokens
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def demo(directory: Path | None) -> int:
     Then commit a change, a new VLAN and the server that needs it, and see it arrive in order.
     """
     options.log_to_stderr()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     with ExitStack() as stack:
         if directory is None:
             base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rackwright-demo-")))
@@ -71,6 +74,11 @@ def demo(directory: Path | None) -> int:
         show_status(rack.admin.status())
         rack.say_what_next(kept=directory is not None)
     return 0
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End as on Ctrl-C: in order, with every process that we started."""
+    raise SystemExit(128 + number)
 
 
 def say(text: str) -> None:
