@@ -285,7 +285,16 @@ def test_demo(tmp_path: Path) -> None:
         timeout=170,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "blocked" in done.stdout
+    arrived = done.stdout.partition("How the change arrived")[2]
+    changed = [
+        line.partition(" s ")[2].split()[:2]
+        for line in arrived.splitlines()
+        if line.endswith("changed")
+    ]
+    order = [" ".join(words) for words in changed]
+    last = "web2 file//etc/network/interfaces.d/eth0"
+    assert order.index("sw-a1 vlan/30") < order.index(last), done.stdout
+    assert order.index("sw-a1 port/GigabitEthernet1/0/2") < order.index(last), done.stdout
     assert "Try next" in done.stdout
 
 
