@@ -19,7 +19,7 @@ import msgspec
 from rackwright import __version__
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
-from rackwright.model.errors import Permanent, RackwrightError
+from rackwright.model.errors import Permanent
 from rackwright.model.facts import Facts
 from rackwright.model.resource import Resource
 from rackwright.model.site import Way
@@ -183,13 +183,3 @@ def _ours(group: str) -> dict[str, str]:
 def _load(place: str) -> Any:
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-__all__ = [
-    "AnyProvider",
-    "Provider",
-    "RackwrightError",
-    "Registry",
-    "Session",
-    "Surroundings",
-]

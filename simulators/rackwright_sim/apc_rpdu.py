@@ -6,7 +6,6 @@ AP8641 and AP8932 serve them.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import threading
@@ -14,9 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from rackwright_sim.faults import Faults
+from rackwright_sim.loop import on_thread
 from rackwright_sim.snmp_agent import (
     Access,
     Counters,
@@ -330,22 +330,8 @@ class ApcRpdu:
         await self.stop()
 
     def __enter__(self) -> Self:
-        _on_thread(self.start())
+        on_thread(self.start())
         return self
 
     def __exit__(self, *_: object) -> None:
-        _on_thread(self.stop())
-
-
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-
-
-def _on_thread(work: Any) -> None:
-    """Run ``work`` on the event loop thread that all ``with ApcRpdu()`` of this process share."""
-    global _loop
-    with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="simulators", daemon=True).start()
-    asyncio.run_coroutine_threadsafe(work, _loop).result(30)
+        on_thread(self.stop())
