@@ -17,9 +17,15 @@ class Faults:
     """Takes no session (SNMP: answers no request)."""
     reject: bool = False
     """Answers every configuring command with an error."""
+    reject_only: str = ""
+    """A regular expression: only commands in which it is found are answered with an error. Of SNMP it
+    is looked for in ``OID=value`` of every binding."""
     lie: bool = False
     """Accepts configuration, says so, and does not apply it."""
     drop_after: int | None = None
     """Cuts the session right after its N-th configuring command was applied."""
+    drop_before: int | None = None
+    """Cuts the session, once, instead of carrying out its N-th configuring command (0: the first);
+    counted from when the fault is set."""
     drop_always: bool = False
     """With `drop_after`: in every session, not in the first one only."""

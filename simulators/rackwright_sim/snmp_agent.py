@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from rackwright_sim.faults import Faults
@@ -101,6 +102,12 @@ class Counters:
         return {**asdict(self), "writes": self.writes}
 
 
+def _concerns(pattern: str, bindings: Sequence[tuple[Path, Scalar]]) -> bool:
+    return any(
+        re.search(pattern, f"{'.'.join(map(str, path))}={value!s}") for path, value in bindings
+    )
+
+
 class SnmpAgent:
     """One agent. ``engine_id`` and ``boots`` are those of RFC 3414: the same device keeps the first
     and counts up the second at every start."""
@@ -158,7 +165,13 @@ class SnmpAgent:
     def write(self, bindings: Sequence[tuple[Path, Scalar]]) -> None:
         """A SET that is allowed has come in. Raises SetError."""
         faults = self.faults
-        if faults.reject:
+        if faults.drop_before is not None:
+            left = faults.drop_before - 1
+            self.faults = replace(faults, drop_before=left if left >= 0 else None)
+            if left < 0:
+                self._mute = True
+                raise SetError("genErr")
+        if faults.reject or (faults.reject_only and _concerns(faults.reject_only, bindings)):
             raise SetError("notWritable")
         self.objects.set(bindings, apply=not faults.lie)
         self._sets += 1

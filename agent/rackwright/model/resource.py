@@ -39,6 +39,11 @@ class Resource(
         """This resource's address, without a node."""
         return Address(self.kind, self.name)
 
+    @classmethod
+    def spelling(cls, name: str) -> str:
+        """One spelling of ``name`` for all nodes, where a thing has several (``Gi1/0/1``)."""
+        return name
+
     def implied_needs(self) -> tuple[Address, ...]:
         """Resources of the same node that must come first where they are declared too."""
         return ()

@@ -25,6 +25,8 @@ class Outlet(Resource, frozen=True, kw_only=True):
     never. ``state`` is switched at once."""
     off_delay: Annotated[int, SECONDS] | None = None
     """Seconds from a delayed command to this outlet's end of power; -1 means never."""
+    reboot_delay: Annotated[int, Meta(ge=0, le=7200)] | None = None
+    """Seconds without power during a reboot."""
 
     def __post_init__(self) -> None:
         if not (self.name.isascii() and self.name.isdecimal() and 1 <= int(self.name) <= 999):

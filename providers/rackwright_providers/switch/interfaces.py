@@ -51,3 +51,14 @@ def canonical(name: str) -> str:
     if len(fitting) > 1:
         raise ValueError(f"{name!r} may be {' or '.join(full + number for full in fitting)}")
     return (fitting[0] if fitting else found[1]) + number
+
+
+def spelling(name: str) -> str:
+    """``name`` as sites and reports spell it, whatever the platform: Cisco's short forms in full,
+    anything else as it is written."""
+    found = _PORT.fullmatch(name)
+    if found:
+        for full, short in CISCO.items():
+            if short == found[1]:
+                return full + found[2]
+    return name

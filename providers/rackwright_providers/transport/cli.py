@@ -4,8 +4,9 @@ the session that can."""
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -58,7 +59,7 @@ def open_cli(way: Way, around: Surroundings, dialect: Dialect) -> CliReader:
             raise Permanent(f"a command line is not reached over {way.transport!r}")
     except msgspec.ValidationError as error:
         raise Permanent(f"{way.transport}: {error}") from None
-    screen = Screen(stream, around.stop)
+    screen = Screen(stream, around.stop, dialect.prompt)
     credentials = cli_driver.Credentials(options.username, options.password, options.enable)
     try:
         cli_driver.log_in(
@@ -71,8 +72,9 @@ def open_cli(way: Way, around: Surroundings, dialect: Dialect) -> CliReader:
     except BaseException:
         _log_out(screen, dialect)
         raise
-    kind = CliSession if around.writable else CliReader
-    return kind(screen, dialect)
+    if around.writable:
+        return CliSession(screen, dialect, lambda: open_cli(way, around, dialect))
+    return CliReader(screen, dialect)
 
 
 class CliReader:
@@ -139,6 +141,38 @@ class CliReader:
 class CliSession(CliReader):
     """Reads and writes. One thread at a time."""
 
+    def __init__(
+        self, screen: Screen, dialect: Dialect, reopen: Callable[[], CliReader] | None = None
+    ) -> None:
+        super().__init__(screen, dialect)
+        self._reopen = reopen
+
+    def again(self) -> CliSession:
+        """One more session over the same way, for what must be confirmed on a fresh one; the caller
+        closes it. Raises as `open_cli` does."""
+        fresh = self._reopen() if self._reopen else None
+        if fresh is None:
+            raise Permanent(f"{self.via}: there is no way to open one more session")
+        if not isinstance(fresh, CliSession):
+            raise Permanent(f"{fresh.via}: this session cannot write")
+        return fresh
+
+    def execute(
+        self,
+        command: str,
+        timeout: float = CONFIG_TIMEOUT,
+        answers: Sequence[tuple[re.Pattern[str], str]] = (),
+    ) -> str:
+        """The answer to a command that writes, given outside configuration mode (which is left for
+        it). ``answers`` are questions that it may ask, and what we say to them. Raises as
+        `configure` does."""
+        _one_line(command)
+        if self.dialect.config_prompt.search(self._screen.prompt):
+            self._screen.exchange(self.dialect.config_leave, CONFIG_TIMEOUT)
+        answer = self._screen.exchange(command, timeout, answers)
+        self._judge(command, answer)
+        return answer.text
+
     def configure(self, lines: Sequence[str], timeout: float = CONFIG_TIMEOUT) -> None:
         """Send configuration lines one by one, each checked before the next is sent.
 
@@ -148,12 +182,13 @@ class CliSession(CliReader):
         """
         for line in lines:
             _one_line(line)
-        if not self.dialect.config_prompt.search(self._screen.prompt):
+        modal = bool(self.dialect.config_enter)
+        if modal and not self.dialect.config_prompt.search(self._screen.prompt):
             self._enter()
         for line in lines:
             answer = self._screen.exchange(line, timeout)
             self._judge(line, answer)
-            if not self.dialect.config_prompt.search(answer.prompt):
+            if modal and not self.dialect.config_prompt.search(answer.prompt):
                 raise Temporary(f"{self.via}: the device left configuration mode after {line!r}")
 
     def save(self) -> None:

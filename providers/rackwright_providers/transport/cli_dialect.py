@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+NEVER = re.compile(r"(?!)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
@@ -20,16 +22,20 @@ class Dialect:
     """A line of an answer that says that the command was not carried out."""
     login_refused: re.Pattern[str]
     """What a line's login says of a wrong name or password."""
-    config_enter: str
-    config_leave: str
-    config_prompt: re.Pattern[str]
+    config_enter: str = ""
+    """Empty: there is no configuration mode, every command is given at the one prompt."""
+    config_leave: str = ""
+    config_prompt: re.Pattern[str] = NEVER
     """Found in the prompt in every configuration mode, and in no other."""
+    prompt: re.Pattern[bytes] | None = None
+    """A whole prompt, where the usual form (``name>``, ``name(mode)#``) does not fit."""
     privileged: str
     """The last character of the prompt of one who may configure."""
-    save: str
-    save_done: re.Pattern[str]
+    save: str = ""
+    """Empty: the device keeps what it is told by itself."""
+    save_done: re.Pattern[str] = NEVER
     """Found in the answer to `save` when, and only when, it was saved."""
-    save_busy: re.Pattern[str]
+    save_busy: re.Pattern[str] = NEVER
     """Found in the answer when it may work later."""
     save_answers: tuple[tuple[re.Pattern[str], str], ...] = ()
     """Questions of the save command (at the end of what the device has said), and our answers."""

@@ -126,7 +126,7 @@ class _OverScreen:
     def _started(self, seen: bytes) -> int | None:
         """A shell over SSH shows a prompt at once; a few ask for the name once more."""
         tail = last_line(seen)
-        if PROMPT.fullmatch(tail):
+        if (self._dialect.prompt or PROMPT).fullmatch(tail):
             self.screen.learn(tail.decode(errors="replace"))
             return len(seen)
         if _ASKS.search(tail):
@@ -263,7 +263,7 @@ class _OverScreen:
                     raise Permanent(f"{via}: login: it keeps asking for the username")
                 names, echo = names + 1, self.username
                 say(self.username + RETURN, answer=True)
-            elif PROMPT.fullmatch(last.encode()):
+            elif (self._dialect.prompt or PROMPT).fullmatch(last.encode()):
                 self.screen.learn(last)
                 return seen
             elif MORE.search(shown):

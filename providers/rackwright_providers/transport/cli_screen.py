@@ -67,7 +67,9 @@ class Screen:
     """A `Stream` read as a screen. One thread at a time. Every method that reads or writes raises
     Unreachable when the device is gone or does not answer in time; then the screen is `dead`."""
 
-    def __init__(self, stream: Stream, stop: threading.Event) -> None:
+    def __init__(
+        self, stream: Stream, stop: threading.Event, prompt: re.Pattern[bytes] | None = None
+    ) -> None:
         self.stream = stream
         self.via = stream.via
         self.prompt = ""
@@ -78,13 +80,16 @@ class Screen:
         self._stop = stop
         self._began = self.heard
         self._buffer = bytearray()
-        self._prompt = PROMPT
+        self._own_prompt = prompt
+        self._prompt = prompt or PROMPT
         self._doing = "login"
         """For what is said when no answer comes."""
 
     def learn(self, prompt: str) -> None:
         """From now on only prompts with the host name of ``prompt`` count."""
         self.prompt = prompt.strip()
+        if self._own_prompt:
+            return
         found = _NAME.match(self.prompt.encode())
         name = found[1] if found else b""
         host = re.escape(name)
