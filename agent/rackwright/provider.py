@@ -127,20 +127,30 @@ class Registry:
     @property
     def platforms(self) -> tuple[str, ...]:
         """Names of all platforms, sorted."""
-        return tuple(sorted(_installed("rackwright.providers")))
+        found = set(_installed("rackwright.providers"))
+        for folder in _installed(FOLDERS).values():
+            found.update(importlib.import_module(folder).platforms())
+        return tuple(sorted(found))
 
     def provider(self, platform: str) -> AnyProvider:
         """The provider of ``platform``. Raises Permanent when there is none."""
         group = "rackwright.providers"
-        place = _ours(group).get(platform) or _installed(group).get(platform)
-        if place is None:
-            known = ", ".join(self.platforms)
-            raise Permanent(f"no provider for platform {platform!r}; there are: {known}")
+        place = _ours(group).get(platform)
         try:
-            made: AnyProvider = _load(place)()
+            if place is None:
+                folders = {**_ours(FOLDERS), **_installed(FOLDERS)}
+                for folder in map(importlib.import_module, folders.values()):
+                    if platform in folder.platforms():
+                        filed: AnyProvider = folder.provider(platform)
+                        return filed
+                place = _installed(group).get(platform)
+            if place is not None:
+                made: AnyProvider = _load(place)()
+                return made
         except ImportError as error:
             raise Permanent(f"the provider of {platform!r} cannot be loaded: {error}") from error
-        return made
+        known = ", ".join(self.platforms)
+        raise Permanent(f"no provider for platform {platform!r}; there are: {known}")
 
     def nouns(self) -> Mapping[str, type[Resource]]:
         """Every resource type by the name that users write."""
@@ -151,6 +161,11 @@ class Registry:
                     found[noun.kind] = noun
             self._catalogue = found
         return self._catalogue
+
+
+FOLDERS = "rackwright.provider_folders"
+"""Entry points of packages with a file a platform: ``platforms()`` names them, ``provider(name)``
+makes one."""
 
 
 def _installed(group: str) -> dict[str, str]:

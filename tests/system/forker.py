@@ -40,7 +40,7 @@ PRELOADED = (
     "rackwright.client",
     "rackwright.run",
     "rackwright_proposals.compile",
-    "rackwright_providers.pdu.apc_rpdu",
+    "rackwright_providers.pdu.units.apc_rpdu",
     "rackwright_providers.server.linux",
     "rackwright_providers.switch.cisco_ios",
     "rackwright_providers.switch.ios_discover",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -106,14 +106,15 @@ class OutletStep(Step):
 
 
 class SnmpPdu:
-    """The provider of every platform that is an `OutletTable`; subclasses set `platform` and `table`."""
+    """The provider of every platform that is an `OutletTable`."""
 
-    platform: str = ""
-    table: ClassVar[OutletTable]
     resources: frozenset[type[Resource]] = frozenset({Outlet})
     transports: frozenset[str] = frozenset({"snmp"})
     atomic: bool = False
     undoes: bool = False
+
+    def __init__(self, platform: str, table: OutletTable) -> None:
+        self.platform, self.table = platform, table
 
     def open(self, way: Way, around: Surroundings) -> SnmpReader:
         """I/O: a session; without ``around.writable`` one that cannot write."""

@@ -6,13 +6,13 @@ AP7902B, an AP8641 and an AP8932.
 
 from __future__ import annotations
 
-from rackwright_providers.pdu.snmp_pdu import Delay, Object, OutletTable, Setting, SnmpPdu
+from rackwright_providers.pdu.snmp_pdu import Delay, Object, OutletTable, Setting
 
 RPDU = "1.3.6.1.4.1.318.1.1.12"
 
 COMMAND = Object(f"{RPDU}.3.3.1.1.4", "rPDUOutletControlOutletCommand")
 
-APC_RPDU = OutletTable(
+TABLE = OutletTable(
     status=Object(f"{RPDU}.3.5.1.1.4", "rPDUOutletStatusOutletState"),
     states={1: "on", 2: "off"},  # outletStatusOn, outletStatusOff
     command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 2)},  # immediateOn, immediateOff
@@ -30,10 +30,3 @@ APC_RPDU = OutletTable(
     },
     load=Object(f"{RPDU}.2.3.1.1.2.1", "rPDULoadStatusLoad"),  # the first phase, or all of it
 )
-
-
-class ApcRpdu(SnmpPdu):
-    """Outlets of an APC Switched Rack PDU."""
-
-    platform = "apc_rpdu"
-    table = APC_RPDU
