@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -15,7 +15,7 @@ from rackwright_proposals import needs
 from rackwright_proposals.assemble import Assembler, needed_nodes
 from rackwright_proposals.documents import Documents, RoleDocument, SiteDocument
 from rackwright_proposals.entries import Nouns
-from rackwright_proposals.links import SiteLink
+from rackwright_proposals.links import SiteLink, spell_ports
 from rackwright_proposals.load import load
 from rackwright_proposals.marks import Map, Mark, Problems, origin_of
 from rackwright_proposals.merge import Branch
@@ -88,6 +88,8 @@ def compile_site(
     loaded = _load(source, problems, warnings)
     readable = not len(problems)
     documents = read_documents(loaded, nouns, source.commit, problems)
+    ports = _port_spelling(nouns)
+    documents = replace(documents, nodes=spell_ports(documents.nodes, ports))
     site = _the_site(documents, source, readable, problems)
     library = _library()
     _add_library_roles(documents, library, nouns, problems, warnings)
@@ -108,7 +110,7 @@ def compile_site(
         nouns=nouns,
         files=templates,
         problems=problems,
-        world=_world(resolved, templates, facts or {}),
+        world=_world(resolved, templates, facts or {}, ports),
     )
     compiled = Compiled(
         site=site.name,
@@ -185,13 +187,23 @@ def _render_node(name: str, checked: _Checked, commit: str, problems: Problems) 
     return done
 
 
-def _world(resolved: Resolved, files: Mapping[str, bytes], facts: Mapping[str, Facts]) -> World:
+def _port_spelling(nouns: Nouns) -> Callable[[str], str]:
+    return nouns.get("port", Resource).spelling
+
+
+def _world(
+    resolved: Resolved,
+    files: Mapping[str, bytes],
+    facts: Mapping[str, Facts],
+    ports: Callable[[str], str],
+) -> World:
     return World(
         nodes=resolved.nodes,
         labels={name: resolved.documents.nodes[name].labels for name in resolved.nodes},
         attributes=resolved.attributes,
         facts=facts,
         files=files,
+        port_spelling=ports,
         cabled=resolved.sound,
     )
 

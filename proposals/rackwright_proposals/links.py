@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from rackwright.model.bundle import Origin
 from rackwright.model.site import Link
@@ -29,6 +29,23 @@ class Cabling:
 
     links: tuple[SiteLink, ...]
     by_node: Mapping[str, tuple[Link, ...]]
+
+
+def spell_ports(
+    nodes: Mapping[str, NodeDocument], spelling: Callable[[str], str]
+) -> dict[str, NodeDocument]:
+    """``nodes`` with every port of a switch by its one name, on whichever node the link is written."""
+    switches = {name for name, node in nodes.items() if node.type == "switch"}
+
+    def spelled(name: str, end: LinkEnd) -> LinkEnd:
+        port = spelling(end.port) if name in switches else end.port
+        peer_port = spelling(end.peer_port) if end.peer in switches else end.peer_port
+        return replace(end, port=port, peer_port=peer_port)
+
+    return {
+        name: replace(node, links=tuple(spelled(name, end) for end in node.links))
+        for name, node in nodes.items()
+    }
 
 
 def connect(nodes: Mapping[str, NodeDocument], commit: str, problems: Problems) -> Cabling:

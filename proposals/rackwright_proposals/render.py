@@ -139,7 +139,7 @@ class _Renderer:
     def _name(self, entry: Entry, scope: Scope) -> str:
         value = self._run(entry.name, scope)
         try:
-            return name_of(entry.kind, value)
+            return self.nouns[entry.kind].spelling(name_of(entry.kind, value))
         except ValueError as error:
             self._note(str(error), entry.name.mark)
 
@@ -210,7 +210,7 @@ class _Renderer:
             try:
                 if not isinstance(text, str):
                     raise ValueError(f"an address is a text, not {_brief(text)}")
-                address = Address.parse(text)
+                address = spelled(Address.parse(text), self.nouns)
             except ValueError as error:
                 self._note(str(error), value.mark)
             found.append((str(address.local if address.node == self.name else address), value.mark))
@@ -259,6 +259,12 @@ class _Renderer:
     def _origin(self, mark: Mark) -> Origin:
         commit = "" if self.role.library else self.commit
         return origin_of(mark, commit, role=self.role.name, proposal=self.proposal)
+
+
+def spelled(address: Address, nouns: Nouns) -> Address:
+    """``address`` with its name as all nodes spell it."""
+    noun = nouns.get(address.type)
+    return address._replace(name=noun.spelling(address.name)) if noun else address
 
 
 def _joined(old: Rendered, new: Rendered) -> Rendered:

@@ -57,6 +57,8 @@ class World:
     facts: Mapping[str, Facts]
     files: Mapping[str, bytes]
     """Templates of the site and of the library, by path."""
+    port_spelling: Callable[[str], str] = str
+    """The one name of a switch's port."""
     cabled: bool = True
     """All links are right, so a missing one is a role's mistake."""
 
@@ -93,7 +95,7 @@ class NodeScope:
         return {**self.names, "template": template}
 
     def _peer(self, port: str) -> Peer:
-        link = self._links.get(str(port))
+        link = self._links.get(str(port)) or self._links.get(self.world.port_spelling(str(port)))
         if link is None:
             if not self.world.cabled:
                 raise NoLink(str(port))

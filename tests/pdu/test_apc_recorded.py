@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from rackwright.model.errors import Unreachable
-from rackwright_providers.pdu.apc_rpdu import ApcRpdu
+from rackwright_providers.pdu import units
 from tests.pdu.conftest import ALL, Opener, outlet
 
 snmpsim_data = pytest.importorskip("snmpsim_data")
 RESPONDER = Path(sys.executable).with_name("snmpsim-command-responder")
 RECORDED = Path(snmpsim_data.__file__).parent / "data" / "UPS"
+APC = units.provider("apc_rpdu")
 UNITS = ("apc-7902b", "apc-8641", "apc-8932")
 
 
@@ -64,7 +65,7 @@ def ready(opener: Opener, port: int, unit: str) -> Any:
     end = time.monotonic() + 60
     while True:
         try:
-            return opener(ApcRpdu(), port, community=unit)
+            return opener(APC, port, community=unit)
         except Unreachable:
             if time.monotonic() > end:
                 raise
@@ -77,7 +78,7 @@ RPDU = "1.3.6.1.4.1.318.1.1.12"
 def test_every_outlet_is_read_as_recorded(unit: str, port: int, opener: Opener) -> None:
     rows = recorded(unit)
     count = int(rows[f"{RPDU}.3.1.4.0"])  # rPDUOutletDevNumTotalOutlets
-    found = ApcRpdu().read(ready(opener, port, unit), ALL)
+    found = APC.read(ready(opener, port, unit), ALL)
     assert list(found) == [outlet(number) for number in range(1, count + 1)]
     for number in range(1, count + 1):
         seen = found[outlet(number)]
@@ -137,7 +138,7 @@ def test_every_outlet_is_read_as_recorded(unit: str, port: int, opener: Opener) 
 def test_discovery_as_recorded(
     unit: str, expected: dict[str, object], port: int, opener: Opener
 ) -> None:
-    values = dict(ApcRpdu().discover(ready(opener, port, unit)).values)
+    values = dict(APC.discover(ready(opener, port, unit)).values)
     names = values.pop("outlet_names")
     assert values == expected
     assert len(names) == expected["outlets"]

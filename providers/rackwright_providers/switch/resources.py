@@ -28,6 +28,10 @@ class Vlan(Resource, frozen=True, kw_only=True):
     title: Annotated[str, Meta(max_length=32)] | None = None
     """The VLAN's name on the switch. Users write it as ``title``."""
 
+    @classmethod
+    def spelling(cls, name: str) -> str:
+        return plain_number(name)
+
     def __post_init__(self) -> None:
         plain = self.name.isascii() and self.name.isdecimal()
         if not plain or not vlanset.FIRST <= int(self.name) <= vlanset.LAST:
@@ -117,6 +121,11 @@ class Lag(SwitchPort, frozen=True, kw_only=True):
     lacp: Literal["active", "passive", "off"] | None = None
     """``off``: a static LAG. Active when undeclared and made."""
 
+    @classmethod
+    def spelling(cls, name: str) -> str:
+        found = _LAG_NUMBER.fullmatch(name)
+        return found[1] if found else name
+
     @property
     def number(self) -> int:
         """Of a LAG that has one. Raises ValueError that says so otherwise."""
@@ -133,7 +142,7 @@ class Lag(SwitchPort, frozen=True, kw_only=True):
         return bool(left) or spoken or super().severs(before)
 
 
-_LAG_NUMBER = re.compile(r"(?:port-?channel|po|lag|bond)?\s*([1-9]\d{0,3})", re.IGNORECASE)
+_LAG_NUMBER = re.compile(r"(?:port-?channel|po)?\s*([1-9]\d{0,3})", re.IGNORECASE)
 
 
 class Hostname(Resource, frozen=True, kw_only=True):
@@ -243,6 +252,11 @@ class LocalUser(Resource, frozen=True, kw_only=True):
             getattr(self, name) is not None and getattr(self, name) != getattr(before, name)
             for name in ("password", "privilege", "role")
         )
+
+
+def plain_number(name: str) -> str:
+    """``0666`` is ``666``."""
+    return str(int(name)) if name.isascii() and name.isdecimal() else name
 
 
 def vlan_in_use(
