@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(READY) ## Lint, format check, types and import arrows
 format: $(READY) ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## Write the tables of docs/ that are made from code and tests
+	$(BIN)/python -m tests.docs.platform_table
 
 bench: $(READY) ## Measure ours and the peers in one run; results go to bench/results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench

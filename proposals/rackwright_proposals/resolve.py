@@ -21,6 +21,8 @@ from rackwright_proposals.names import natural, suggest
 from rackwright_proposals.schemas import AttributeChecker
 from rackwright_proposals.selectors import choose
 
+AUTO = "auto"
+"""The platform that is found when the device is first reached."""
 DEFAULT_PLATFORM = {"server": "linux"}
 """Of a node without `reach`: the agent that runs on it."""
 
@@ -123,6 +125,9 @@ def _platform(
     if platforms is not None and platform not in platforms:
         hint = suggest(platform, platforms)
         problems.add(f"there is no platform {platform!r}", node.platform_mark, hint)
+    elif platform == AUTO and not node.reached:
+        hint = "give it a reach, or leave the platform out of a server with an agent of its own"
+        problems.add("platform auto is found over a reach", node.platform_mark, hint)
     return platform
 
 

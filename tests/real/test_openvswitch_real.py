@@ -110,6 +110,9 @@ def access(name: str, vlan: int, **more: Any) -> Port:
     return Port(name=name, mode="access", access_vlan=vlan, **more)
 
 
+@pytest.mark.proves(
+    "openvswitch", "vlan", "port", over="ssh", on="real", by="Open vSwitch behind OpenSSH"
+)
 def test_two_hosts_meet_in_a_vlan_and_part_again(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(rack(tmp_path))

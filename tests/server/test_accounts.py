@@ -99,6 +99,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="making users needs ro
 
 @pytest.mark.root
 @needs_root
+@pytest.mark.proves("linux", "user", "group", over="local", on="real", by="Debian's shadow tools")
 def test_a_user_for_real(name: str, tmp_path: Path) -> None:
     home = f"{tmp_path}/home"
     tmp_path.chmod(0o755)
@@ -221,6 +222,7 @@ def test_a_directory_of_somebody_else_is_refused(home: Path) -> None:
 
 @pytest.mark.root
 @needs_root
+@pytest.mark.proves("linux", "authorized_key", over="local", on="real", by="the file system")
 def test_the_file_belongs_to_the_user(home: Path) -> None:
     root = home.parent.parent
     (root / "etc/passwd").write_text("me:x:4343:4344::/home/me:/bin/sh\n")

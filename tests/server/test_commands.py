@@ -45,6 +45,7 @@ def test_when_it_runs(fields: dict[str, Any], runs: bool, tmp_path: Path) -> Non
     assert seen.command == ("" if runs else work.command)
 
 
+@pytest.mark.proves("linux", "exec", over="local", on="real", by="the shell")
 def test_it_runs_once(tmp_path: Path) -> None:
     work = Exec(
         name="x", command="echo $GREETING >> log; pwd >> log", creates=f"{tmp_path}/log",

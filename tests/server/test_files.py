@@ -65,6 +65,18 @@ def declared(data: dict[str, Any]) -> Resource:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+@pytest.mark.proves(
+    "linux",
+    "file",
+    "directory",
+    "symlink",
+    "line_in_file",
+    "host_entry",
+    "cron",
+    over="local",
+    on="real",
+    by="the file system",
+)
 def test_case(case: dict[str, Any], tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -135,5 +135,8 @@ def ns() -> Iterator[str]:
 
 
 @pytest.mark.root
+@pytest.mark.proves(
+    "linux", "sysctl", over="local", on="real", by="the kernel, in a network namespace"
+)
 def test_live(ns: str, tmp_path: Path) -> None:
     inside.call(ns, live, str(tmp_path))

@@ -344,6 +344,9 @@ def private() -> list[str]:
 
 
 @pytest.mark.root
+@pytest.mark.proves(
+    "linux", "mount", over="local", on="real", by="the kernel, in a mount namespace"
+)
 def test_live(private: list[str], tmp_path: Path) -> None:
     inside.call("", live, str(tmp_path), wrapper=private)
 

@@ -359,6 +359,9 @@ def unprivileged() -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize("what", [interfaces, routes, unprivileged], ids=lambda one: one.__name__)
+@pytest.mark.proves(
+    "linux", "interface", "route", over="local", on="real", by="the kernel, in a network namespace"
+)
 def test_a_real_kernel(ns: str, what: object) -> None:
     assert callable(what)
     inside.call(ns, what)

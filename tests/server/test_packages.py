@@ -160,6 +160,7 @@ def hello() -> Iterator[str]:
 @pytest.mark.root
 @pytest.mark.apt
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="no dpkg here")
+@pytest.mark.proves("linux", "package", over="local", on="real", by="apt; dnf on a stand-in")
 def test_apt_for_real(hello: str, tmp_path: Path) -> None:
     wanted = [Package(name=hello), Package(name="bash")]
     try:

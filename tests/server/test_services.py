@@ -42,6 +42,7 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("fields", "verbs"), CASES)
+@pytest.mark.proves("linux", "service", over="local", on="stand-in", by="answers as systemctl does")
 def test_case(fields: dict[str, Any], verbs: list[str], systemd: Fakes, tmp_path: Path) -> None:
     service = Service(**fields)
     texts = converge(ROOT, service, state=tmp_path)

@@ -9,6 +9,7 @@ import msgspec
 from rackwright.model.secret import Secret
 
 PORT_NUMBER = msgspec.Meta(ge=1, le=65535)
+SHA256 = r"^(?:[0-9A-Fa-f]{64}|(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}|)$"
 
 
 class Ssh(
@@ -61,19 +62,41 @@ class Snmp(
 class Http(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """HTTPS with basic or session credentials; ``ca`` is a PEM that replaces the system's."""
+    """HTTPS with basic or session credentials. The certificate is always checked: against the
+    system's authorities, or ``ca`` instead of them, or the pin ``fingerprint`` alone."""
 
-    url: str
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/@?#]+/?$")]
+    """``https://10.0.0.5`` or ``https://bmc.example:8443``; ``http://`` on this host only."""
     username: str = ""
     password: Annotated[str, Secret] = ""
     ca: str = ""
+    """PEM text."""
+    fingerprint: Annotated[str, msgspec.Meta(pattern=SHA256)] = ""
+    """SHA-256 of the device's own certificate in hexadecimal, as ``openssl x509 -fingerprint
+    -sha256`` prints it; with it neither name nor issuer of the certificate matters."""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    """Seconds without a byte of an answer."""
 
 
-TRANSPORTS: dict[str, type[Ssh] | type[Serial] | type[Snmp] | type[Http]] = {
+class Ipmi(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """IPMI 2.0 (RMCP+) with a management controller."""
+
+    host: str
+    port: Annotated[int, PORT_NUMBER] = 623
+    username: str = ""
+    password: Annotated[str, Secret] = ""
+    cipher: Literal[3, 17] = 17
+    """Cipher suite (IPMI 2.0, table 22-20): 17 is SHA-256, 3 the SHA-1 of older controllers."""
+
+
+TRANSPORTS: dict[str, type[Ssh] | type[Serial] | type[Snmp] | type[Http] | type[Ipmi]] = {
     "ssh": Ssh,
     "serial": Serial,
     "snmp": Snmp,
     "http": Http,
+    "ipmi": Ipmi,
 }
 
 

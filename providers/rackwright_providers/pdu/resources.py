@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -9,10 +10,15 @@ from msgspec import Meta
 from rackwright.model.resource import Resource
 
 SECONDS = Meta(ge=-1, le=7200)
+NAME = re.compile(r"(?:0*[0-9]{1,3}\.){0,3}0*[1-9][0-9]{0,2}", re.ASCII)
 
 
 class Outlet(Resource, frozen=True, kw_only=True):
-    """An outlet; its name in the address is its number: ``outlet/3``. It is always there."""
+    """An outlet; its name in the address is its number: ``outlet/3``. It is always there.
+
+    Where several units are chained or a unit counts its outlets by feed, the first unit's are numbers
+    and the others have the whole index: ``outlet/2.3``, see the platform.
+    """
 
     kind: ClassVar[str] = "outlet"
     fixture: ClassVar[bool] = True
@@ -29,16 +35,20 @@ class Outlet(Resource, frozen=True, kw_only=True):
     """Seconds without power during a reboot."""
 
     def __post_init__(self) -> None:
-        if not (self.name.isascii() and self.name.isdecimal() and 1 <= int(self.name) <= 999):
-            raise ValueError(f"an outlet's name is its number, 1 to 999, not {self.name!r}")
+        if not NAME.fullmatch(self.name):
+            raise ValueError(
+                f"an outlet's name is its number, 1 to 999 (2.3 in a chain of units), "
+                f"not {self.name!r}"
+            )
 
     @property
     def index(self) -> int:
-        """The outlet's number."""
-        return int(self.name)
+        """The outlet's number on its unit."""
+        return int(self.name.rpartition(".")[2])
 
     def severs(self, before: Resource | None) -> bool:
         return self.state == "off" and getattr(before, "state", None) != "off"
 
 
 NOUNS = (Outlet,)
+"""PDUs."""

@@ -26,69 +26,10 @@ from rackwright_providers.transport.snmp import (
     open_snmp,
 )
 
-Power = Literal["on", "off"]
-
 SYSTEM_NAME = "1.3.6.1.2.1.1.5.0"  # sysName.0, SNMPv2-MIB
 SYSTEM_OBJECT_ID = "1.3.6.1.2.1.1.2.0"  # sysObjectID.0, SNMPv2-MIB
-
-
 MOST_ROWS = 25
 """Outlets asked for in one GETBULK."""
-
-
-class Object(NamedTuple):
-    """A MIB object: its OID, without an outlet's index where it is a column, and its name there."""
-
-    oid: str
-    name: str
-
-
-class Setting(NamedTuple):
-    """A column and the value to write into it."""
-
-    column: Object
-    value: int
-
-
-class Delay(NamedTuple):
-    """A column that holds seconds, and the range that it takes."""
-
-    column: Object
-    least: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutletTable:
-    """One platform's outlets: which objects, which values. What a unit has not is left out."""
-
-    status: Object
-    """The state of each outlet."""
-    states: Mapping[int, Power]
-    """Its settled values; any other value means that the outlet is on its way."""
-    command: Mapping[Power, Setting]
-    """What switches an outlet now."""
-    pending: Setting | None = None
-    """Where a command that is not carried out yet shows, and the value that says so."""
-    cancel: Setting | None = None
-    """What takes a pending command back."""
-    label: Object | None = None
-    label_length: int = 63
-    on_delay: Delay | None = None
-    off_delay: Delay | None = None
-    before: str = ""
-    """Index components before the outlet's number: ``1.`` for the first unit of a chain."""
-    facts: Mapping[str, Object] = field(default_factory=dict)
-    """Facts by name, each a scalar with its instance."""
-    load: Object | None = None
-    """A unit's load in tenths of amperes: a scalar with its instance."""
-    patience: float = 30.0
-    """Seconds that an outlet may take to reach the commanded state. While the unit says that a
-    command is pending, its own delay is granted on top."""
-
-    def oid(self, column: Object, number: str) -> str:
-        """The instance of ``column`` for outlet ``number``."""
-        return f"{column.oid}.{self.before}{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +70,8 @@ class SnmpPdu:
         if not isinstance(resource, Outlet):
             raise Permanent(f"{self.platform} has no {resource.kind}")
         name = resource.name
+        if not (name.isdecimal() and 1 <= int(name) <= 999):
+            raise Permanent(f"outlet {name}: an outlet of {self.platform} is a number, 1 to 999")
         if resource.ensure == "absent":
             raise Permanent(f"outlet {name} cannot be absent: say `state: off`")
         self._check_label(resource.label)

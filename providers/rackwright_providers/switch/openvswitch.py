@@ -53,6 +53,7 @@ class OpenVSwitch:
     platform = "openvswitch"
     resources: frozenset[type[Resource]] = frozenset({Vlan, Port})
     transports = frozenset({"ssh"})
+    probe = ("ovs-vsctl", "--version")
     atomic = True
     undoes = False
 

@@ -83,7 +83,14 @@ class CliReader:
     def __init__(self, screen: Screen, dialect: Dialect) -> None:
         self.via = screen.via
         self.dialect = dialect
+        self.stop = screen.stop
+        """Set when the process must leave."""
         self._screen = screen
+
+    @property
+    def prompt(self) -> str:
+        """What the device showed last where a command can be typed."""
+        return self._screen.prompt
 
     def run(self, command: str, timeout: float = READ_TIMEOUT) -> str:
         """The device's answer to a command that only reads, lines ending in ``\\n``.
@@ -124,7 +131,9 @@ class CliReader:
     def _permit(self, command: str) -> None:
         first = command.split(" ", 1)[0]
         pipes = {part.split(maxsplit=1)[0] for part in command.split("|")[1:] if part.strip()}
-        if first not in self.dialect.read_verbs or pipes & self.dialect.read_pipes_that_write:
+        dialect = self.dialect
+        reads = first in dialect.read_verbs or dialect.read_commands.fullmatch(command)
+        if not reads or pipes & dialect.read_pipes_that_write:
             raise Permanent(f"{command!r} is not a command that only reads")
         _one_line(command)
 

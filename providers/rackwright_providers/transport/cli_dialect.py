@@ -16,6 +16,8 @@ class Dialect:
     """netmiko's device type, whose driver knows the words of login, enable, paging and width."""
     read_verbs: frozenset[str]
     """First words of commands that change nothing."""
+    read_commands: re.Pattern[str] = NEVER
+    """Whole commands that change nothing, where the first word does not tell."""
     read_pipes_that_write: frozenset[str] = frozenset()
     """Words after ``|`` by which a read writes a file."""
     errors: re.Pattern[str]

@@ -77,7 +77,7 @@ class Screen:
         self.dead = False
         self.heard = time.monotonic()
         """When the device last answered in full."""
-        self._stop = stop
+        self.stop = stop
         self._began = self.heard
         self._buffer = bytearray()
         self._own_prompt = prompt
@@ -238,7 +238,7 @@ class Screen:
         left = deadline - time.monotonic()
         if left <= 0:
             raise self._lost(f"{self._doing}: it does not answer")
-        if self._stop.is_set() and time.monotonic() - self._began > STOPPING:
+        if self.stop.is_set() and time.monotonic() - self._began > STOPPING:
             raise self._lost("stopped while waiting for it")
         more = self._read(min(left, wait))
         self._buffer += more

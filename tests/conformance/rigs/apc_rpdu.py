@@ -48,3 +48,4 @@ def unit(_: Path) -> Iterator[Unit]:
 
 
 RIGS = {"sim": unit}
+PROVEN = {"sim": "simulator"}
