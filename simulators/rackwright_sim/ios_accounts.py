@@ -44,7 +44,7 @@ def fits(secret: str, password: str) -> bool:
 def first(username: str, password: str) -> Account:
     """The account that a device comes with. Its salt is always the same, so that a thousand devices
     do not hash a thousand times."""
-    salt = (username.translate(str.maketrans("", "", "$")) + ALPHABET)[:SALT]
+    salt = ("".join(char for char in username if char in ALPHABET) + ALPHABET)[:SALT]
     return Account(15, _hash("9", salt, password))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rackwright_sim import ios_configure as put
 from rackwright_sim import ios_exec as do
 from rackwright_sim import ios_identity as identity
+from rackwright_sim import ios_management as manage
 from rackwright_sim import ios_show as show
 from rackwright_sim.ios_grammar import Action, Grammar
 
@@ -54,7 +57,20 @@ PRIVILEGED: dict[str, Action] = {
 CONFIG: dict[str, Action] = {
     "end": put.end,
     "exit": put.leave_config,
-    "hostname <word63>": put.hostname,
+    "hostname <word63>": manage.hostname,
+    "logging host <line>": manage.logging_host,
+    "logging <ip>": manage.logging_host,
+    "no logging host <line>": manage.no_logging_host,
+    "ntp server <line>": manage.ntp_server,
+    "no ntp server <line>": manage.no_ntp_server,
+    "snmp-server community <word>": manage.community,
+    "snmp-server community <word> <line>": manage.community,
+    "no snmp-server community <word>": manage.no_community,
+    "no snmp-server community <word> <line>": manage.no_community,
+    "username <word64>": manage.username,
+    "username <word64> <line>": manage.username,
+    "no username <word64>": manage.no_username,
+    "no username <word64> <line>": manage.no_username,
     "vlan <vlans>": put.vlan,
     "no vlan <vlans>": put.no_vlan,
     "interface <iface>": put.interface,
@@ -100,6 +116,12 @@ INTERFACE: dict[str, Action] = {
     "no switchport trunk allowed vlan <vlans>": put.allowed_all,
     "switchport nonegotiate": put.nonegotiate,
     "no switchport nonegotiate": put.no_nonegotiate,
+    **{
+        f"channel-group <1-128> mode {mode}": partial(put.channel_group, mode=mode)
+        for mode in ("active", "auto", "desirable", "on", "passive")
+    },
+    "no channel-group": put.no_channel_group,
+    "no channel-group <1-128>": put.no_channel_group,
     "spanning-tree portfast": put.portfast,
     "no spanning-tree portfast": put.no_portfast,
     "mtu <1500-9198>": put.mtu,

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from rackwright_sim.ios_accounts import Account
+
 ALL_VLANS = frozenset(range(1, 4095))
 RESERVED_VLANS = {
     1002: "fddi-default",
@@ -16,6 +18,8 @@ RESERVED_VLANS = {
 }
 DEFAULT_VLANS = {1: "default", **RESERVED_VLANS}
 LINE_WIDTH = 80
+CHANNELS = range(1, 129)
+"""Numbers that a Port-channel may have."""
 
 INTERFACE_KINDS = {
     "GigabitEthernet": "Gi",
@@ -25,6 +29,7 @@ INTERFACE_KINDS = {
     "HundredGigE": "Hu",
     "FastEthernet": "Fa",
     "Ethernet": "Et",
+    "Port-channel": "Po",
     "Vlan": "Vl",
 }
 _INTERFACE = re.compile(r"([A-Za-z-]+)\s*(\d[\d/]*)")
@@ -43,6 +48,10 @@ class Port:
     mtu: int | None = None
     nonegotiate: bool = False
     portfast: bool = False
+    channel: int = 0
+    """The number of the Port-channel that it is a member of."""
+    channel_mode: str = ""
+    """``active``, ``passive``, ``on``, ``auto`` or ``desirable``."""
 
 
 @dataclass(slots=True)
@@ -64,9 +73,33 @@ class Config:
     vlans: dict[int, str] = field(default_factory=lambda: dict(DEFAULT_VLANS))
     svis: dict[str, Svi] = field(default_factory=lambda: {"Vlan1": Svi(shutdown=True)})
     system_mtu: int = 1500
+    accounts: dict[str, Account] = field(default_factory=dict)
+    ntp: dict[str, str] = field(default_factory=dict)
+    """Time servers, each with what stands behind it on its line."""
+    logging: dict[str, str] = field(default_factory=dict)
+    """Receivers of the log, likewise."""
+    communities: dict[str, str] = field(default_factory=dict)
+    """Text of the community → ``RO`` or ``RW``, and what stands behind."""
+
+    def members(self, channel: str) -> list[str]:
+        """The ports in a Port-channel; none when ``channel`` is something else."""
+        number = channel.removeprefix("Port-channel")
+        if number == channel:
+            return []
+        return [name for name, port in self.ports.items() if port.channel == int(number)]
+
+    def add_channel(self, name: str) -> Port:
+        """The Port-channel ``name``, made when it is not there; they come before all ports."""
+        if name not in self.ports:
+            channels = {key: port for key, port in self.ports.items() if _is_channel(key)}
+            channels[name] = Port()
+            ordered = sorted(channels.items(), key=lambda item: int(item[0][12:]))
+            self.ports = {**dict(ordered), **self.ports}
+        return self.ports[name]
 
     def interface(self, text: str) -> str | None:
-        """The full name of the interface that ``text`` abbreviates, None when there is none."""
+        """The full name of the interface that ``text`` abbreviates and that is there or can be made;
+        None when there is none."""
         found = _INTERFACE.fullmatch(text.strip())
         if not found:
             return None
@@ -75,6 +108,9 @@ class Config:
         there = [name for name in names if name in self.ports]
         if there:
             return there[0] if len(there) == 1 else None
+        channel = f"Port-channel{number}"
+        if channel in names and number.isdecimal() and int(number) in CHANNELS:
+            return channel
         vlan = f"Vlan{number}"
         return vlan if vlan in names and number.isdecimal() and 1 <= int(number) <= 4094 else None
 
@@ -87,6 +123,10 @@ class Config:
         yield from (f"hostname {self.hostname}", "!", "no aaa new-model")
         if self.system_mtu != 1500:
             yield f"system mtu {self.system_mtu}"
+        for name, account in self.accounts.items():
+            level = f" privilege {account.privilege}" if account.privilege != 1 else ""
+            secret = f" secret {account.secret[1]} {account.secret}" if account.secret else ""
+            yield f"username {name}{level}{secret}"
         yield from ("vtp mode transparent", "!")
         yield from self._vlan_lines()
         for name in self.ports:
@@ -95,8 +135,13 @@ class Config:
         for name in sorted(self.svis, key=lambda vlan: int(vlan[4:])):
             yield from self.interface_lines(name)
             yield "!"
-        yield from ("ip ssh version 2", "!", "line con 0", " login local", " stopbits 1")
-        yield from ("line vty 0 4", " login local", " transport input ssh", "!", "end")
+        yield from ("ip ssh version 2", "!")
+        yield from (f"logging host {host}{more}" for host, more in self.logging.items())
+        yield from (f"snmp-server community {text} {how}" for text, how in self.communities.items())
+        yield from ("!", "line con 0", " login local", " stopbits 1")
+        yield from ("line vty 0 4", " login local", " transport input ssh", "!")
+        yield from (f"ntp server {host}{more}" for host, more in self.ntp.items())
+        yield "end"
 
     def _vlan_lines(self) -> Iterator[str]:
         unnamed: list[int] = []
@@ -142,6 +187,8 @@ class Config:
             yield " shutdown"
         if port.portfast:
             yield " spanning-tree portfast"
+        if port.channel:
+            yield f" channel-group {port.channel} mode {port.channel_mode}"
 
 
 def _allowed_lines(vlans: frozenset[int]) -> Iterator[str]:
@@ -157,6 +204,10 @@ def _allowed_lines(vlans: frozenset[int]) -> Iterator[str]:
             line = f"{lead}add "
         line += f"{part},"
     yield line.rstrip(",")
+
+
+def _is_channel(name: str) -> bool:
+    return name.startswith("Port-channel")
 
 
 def default_vlan_name(vlan: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rackwright_sim.ios_config import (
     ALL_VLANS,
@@ -12,12 +13,20 @@ from rackwright_sim.ios_config import (
     Svi,
     default_vlan_name,
     parse_vlans,
+    short_name,
 )
 from rackwright_sim.ios_session import CliError, IosSession
 
 
-def _ports(session: IosSession) -> Iterator[Port]:
+def _names(session: IosSession) -> Iterator[str]:
+    """What is configured: the interfaces, and of a Port-channel its members too, as on a Catalyst."""
     for name in session.interfaces:
+        yield name
+        yield from session.config.members(name)
+
+
+def _ports(session: IosSession) -> Iterator[Port]:
+    for name in _names(session):
         yield session.config.ports[name]
 
 
@@ -42,10 +51,6 @@ def leave_config(session: IosSession) -> None:
 
 def leave_submode(session: IosSession) -> None:
     session.enter("config")
-
-
-def hostname(session: IosSession, name: str) -> None:
-    session.config.hostname = name
 
 
 def vlan(session: IosSession, text: str) -> None:
@@ -79,6 +84,8 @@ def no_vlan_name(session: IosSession, name: str = "") -> None:
 
 
 def interface(session: IosSession, name: str) -> None:
+    if name.startswith("Port-channel"):
+        session.config.add_channel(name)
     session.enter("if" if name in session.config.ports else "svi")
     if session.mode == "svi":
         session.config.svis.setdefault(name, Svi())
@@ -94,9 +101,17 @@ def interface_range(session: IosSession, names: tuple[str, ...]) -> None:
 
 
 def no_interface(session: IosSession, name: str) -> None:
-    if name in session.config.ports:
+    config = session.config
+    if name.startswith("Port-channel"):
+        for member in config.members(name):
+            # Some switches shut them, lest they form a loop; who counts on it is found out here.
+            port = config.ports[member]
+            port.channel, port.channel_mode, port.shutdown = 0, "", True
+        config.ports.pop(name, None)
+        return
+    if name in config.ports:
         raise CliError("% Removal of physical interfaces is not permitted.")
-    session.config.svis.pop(name, None)
+    config.svis.pop(name, None)
 
 
 def default_interface(session: IosSession, name: str) -> str:
@@ -114,8 +129,8 @@ def no_system_mtu(session: IosSession) -> None:
 
 
 def description(session: IosSession, text: str) -> None:
-    for port in _ports(session):
-        port.description = text
+    for name in session.interfaces:
+        session.config.ports[name].description = text
 
 
 def no_description(session: IosSession, text: str = "") -> None:
@@ -123,7 +138,7 @@ def no_description(session: IosSession, text: str = "") -> None:
 
 
 def shutdown(session: IosSession) -> None:
-    for name, port in zip(session.interfaces, _ports(session), strict=True):
+    for name, port in zip(_names(session), _ports(session), strict=True):
         if port.shutdown:
             continue
         port.shutdown = True
@@ -137,7 +152,7 @@ def shutdown(session: IosSession) -> None:
 
 
 def no_shutdown(session: IosSession) -> None:
-    for name, port in zip(session.interfaces, _ports(session), strict=True):
+    for name, port in zip(_names(session), _ports(session), strict=True):
         if not port.shutdown:
             continue
         port.shutdown = False
@@ -284,3 +299,49 @@ def ip_address(session: IosSession, address: str, mask: str) -> None:
 
 def no_ip_address(session: IosSession, address: str = "", mask: str = "") -> None:
     _svi(session).address = ""
+
+
+def channel_group(session: IosSession, number: int, *, mode: str) -> str | None:
+    config, name, said = session.config, f"Port-channel{number}", None
+    for member in session.interfaces:
+        if member.startswith("Port-channel"):
+            raise CliError("% Command rejected: a Port-channel cannot be a member of one")
+        port = config.ports[member]
+        others = {config.ports[other].channel_mode for other in config.members(name)}
+        others -= {port.channel_mode} if port.channel == number else set()
+        if port.channel not in (0, number):
+            raise CliError(f"Command rejected: {member} is in channel group {port.channel} already")
+        if any(_protocol(other) != _protocol(mode) for other in others):
+            raise CliError(
+                f"Command rejected: channel group {number} has members of another protocol"
+            )
+        if name not in config.ports:
+            bundle = replace(port, description="", portfast=False)
+            config.add_channel(name)
+            config.ports[name] = bundle
+            said = f"Creating a port-channel interface Port-channel {number}\n\n"
+        port.channel, port.channel_mode = number, mode
+        if why := _unlike(port, config.ports[name]):
+            session.device.syslog(
+                f"%EC-5-CANNOT_BUNDLE2: {short_name(member)} is not compatible with Po{number} "
+                f"and will be suspended ({why} of {short_name(member)} is another)"
+            )
+    return said
+
+
+def no_channel_group(session: IosSession, number: int = 0) -> None:
+    for name in session.interfaces:
+        port = session.config.ports[name]
+        port.channel, port.channel_mode = 0, ""
+
+
+def _protocol(mode: str) -> str:
+    return {"active": "lacp", "passive": "lacp", "on": "none"}.get(mode, "pagp")
+
+
+def _unlike(port: Port, bundle: Port) -> str:
+    """In what a member differs from its bundle, as far as that hinders it."""
+    for field in ("mode", "access", "native", "allowed", "mtu"):
+        if getattr(port, field) != getattr(bundle, field):
+            return field
+    return ""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rackwright_sim import ios_accounts
 from rackwright_sim.faults import Faults
 from rackwright_sim.ios_config import Config, Port
 
@@ -188,7 +189,10 @@ class IosDevice:
         return copy.deepcopy(self.running)
 
     def cabled(self, port: str) -> bool:
-        """Whether something is at the other end of the port's cable."""
+        """Whether something is at the other end of the port's cable; of a Port-channel: whether the
+        link of any member is up."""
+        if port.startswith("Port-channel"):
+            return any(self.linked(member) for member in self.running.members(port))
         return self.options.cabled is None or port in self.options.cabled
 
     def linked(self, port: str) -> bool:
@@ -200,6 +204,11 @@ class IosDevice:
         if not self.linked(port):
             return "down"
         return "trunk" if self.running.ports[port].mode == "trunk" else "static access"
+
+    def admits(self, username: str, password: str) -> bool:
+        """Whether this is a local account, and its password."""
+        account = self.running.accounts.get(username)
+        return account is not None and ios_accounts.fits(account.secret, password)
 
     def mac(self, port: str) -> str:
         """A made-up address of the port, always the same: ``5254.0011.2233``."""
@@ -224,10 +233,23 @@ class IosDevice:
         if not self.faults.drop_always:
             self.faults = replace(self.faults, drop_after=None)
 
+    def drops_now(self) -> bool:
+        """A configuring command has arrived: whether the session is cut instead of carrying it out
+        (`Faults.drop_before`), which happens once."""
+        left = self.faults.drop_before
+        if left is None:
+            return False
+        self.faults = replace(self.faults, drop_before=left - 1 if left else None)
+        return left == 0
+
     def _boot(self) -> Config:
         from rackwright_sim.ios_session import load  # it needs this module
 
-        blank = Config(self.options.hostname, {name: Port() for name in self.options.port_names})
+        options = self.options
+        blank = Config(options.hostname, {name: Port() for name in options.port_names})
+        if options.username:
+            first = ios_accounts.first(options.username, options.password)
+            blank.accounts[options.username] = first
         return load(self, blank, self.startup) if self.startup else blank
 
     def _keep(self, key: str, value: str) -> None:

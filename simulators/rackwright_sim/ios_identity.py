@@ -32,7 +32,7 @@ def inventory(session: IosSession) -> str:
 
 
 def _model(device: IosDevice) -> str:
-    return "C9200L-24T-4G" if len(device.running.ports) <= 24 else "C9200L-48T-4G"
+    return "C9200L-24T-4G" if len(device.options.port_names) <= 24 else "C9200L-48T-4G"
 
 
 def _spell(count: int, unit: str) -> str:
@@ -46,7 +46,7 @@ def version(session: IosSession) -> str:
     uptime = [_spell(days, "day")] if days else []
     uptime += [_spell(hours, "hour")] if hours or days else []
     uptime += [_spell(minutes % 60, "minute")]
-    model, ports = _model(device), len(device.running.ports)
+    model, ports = _model(device), len(device.options.port_names)
     raw = device.mac("").replace(".", "")
     base = ":".join(raw[at : at + 2] for at in range(0, 12, 2))
     return f"""\

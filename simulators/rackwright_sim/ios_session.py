@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rackwright_sim.ios_config import Config, default_vlan_name
-from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_config import BadVlanList, Config, default_vlan_name, parse_vlans
+from rackwright_sim.ios_device import WRITING, IosDevice
 from rackwright_sim.ios_grammar import Match, Mismatch
 
 PROMPT_NAME = 20  # configuration prompts show this much of the hostname
@@ -136,8 +136,9 @@ class IosSession:
             f"%SYS-5-CONFIG_I: Configured from console by {self.username} on {self.origin}"
         )
 
-    def configure(self, line: str) -> str | Mismatch:
-        """One configuring line, in the mode where we are. What it answers, ``""`` for nothing.
+    def configure(self, line: str) -> str | Reply | Mismatch:
+        """One configuring line, in the mode where we are. What it answers, ``""`` for nothing; a
+        `Reply` when it asks.
 
         A submode that does not know the line leaves it to the global mode. Raises CliError.
         """
@@ -153,7 +154,7 @@ class IosSession:
                 found = wider
         if isinstance(found, Mismatch):
             return found
-        answer: str | None = found.action(self, *found.arguments)
+        answer: str | Reply | None = found.action(self, *found.arguments)
         return answer or ""
 
     def following(self, line: str) -> list[str]:
@@ -185,7 +186,11 @@ class IosSession:
         if isinstance(found, Mismatch):
             self._count("other", line, rejected=True)
             return Reply(self._complaint(found, line))
-        self._count(_KINDS.get(found.verb, "other"), line)
+        kind = _KINDS.get(found.verb, "other")
+        self._count(kind, line)
+        if kind in WRITING and refuses(self.device.faults.reject_only, line):
+            self.device.counters.rejected += 1
+            return Reply(self._complaint(Mismatch("invalid"), line))
         try:
             answer = found.action(self, *found.arguments)
         except CliError as refusal:
@@ -204,7 +209,9 @@ class IosSession:
         faults = self.device.faults
         leaving = line.split()[0].lower() in ("end", "exit")
         self._count("other" if leaving else "config", line)
-        if faults.reject and not leaving:
+        if not leaving and self.device.drops_now():
+            return Reply(cut=True)
+        if not leaving and (faults.reject or refuses(faults.reject_only, line)):
             self.device.counters.rejected += 1
             return Reply(self._complaint(Mismatch("invalid"), line))
         try:
@@ -221,7 +228,7 @@ class IosSession:
             if faults.drop_after is not None and self._configured >= faults.drop_after:
                 self.device.spend_drop()
                 return Reply(cut=True)
-        return Reply(answer)
+        return answer if isinstance(answer, Reply) else Reply(answer)
 
     def _count(self, kind: str, line: str, *, rejected: bool = False) -> None:
         counters = self.device.counters
@@ -267,6 +274,24 @@ def load(device: IosDevice, blank: Config, text: str) -> Config:
             continue
     session.enter("config")
     return blank
+
+
+def refuses(pattern: str, line: str) -> bool:
+    """Whether `Faults.reject_only` says so of ``line``. A list of VLANs counts as one line for each
+    of them, so ``vlan 666$`` refuses ``vlan 600-700`` too."""
+    if not pattern:
+        return False
+    said = line.strip()
+    lines = [said]
+    if found := _VLAN_LIST.fullmatch(said):
+        try:
+            lines += [f"{found[1] or ''}vlan {vlan}" for vlan in parse_vlans(found[2])]
+        except BadVlanList:
+            pass  # it will be refused for that
+    return any(re.search(pattern, one) for one in lines)
+
+
+_VLAN_LIST = re.compile(r"(no )?vlan (\S+)")
 
 
 def apply_filter(filter_: str, text: str) -> str | None:

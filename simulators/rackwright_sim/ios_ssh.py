@@ -122,8 +122,7 @@ class _Server(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        options = self._ssh.device.options
-        return (username, password) == (options.username, options.password)
+        return self._ssh.device.admits(username, password)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         return _Session(self._ssh.device, self._connection, self._line)

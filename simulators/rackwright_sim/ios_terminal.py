@@ -210,8 +210,7 @@ class Terminal:
         self._send(question)
 
     def _check(self, password: str) -> None:
-        options = self._device.options
-        if (self._username, password) == (options.username, options.password):
+        if self._device.admits(self._username, password):
             self._log_in()
             return
         self._tries += 1

@@ -63,7 +63,12 @@ def test_all_outlets_are_read_in_one_exchange(outlets: int, opener: Opener) -> N
             assert unit.counters.get_bulk == reads
             assert len(found) == outlets
         assert found[outlet(outlets)] == Outlet(
-            name=str(outlets), state="on", label=f"Outlet {outlets}", on_delay=0, off_delay=0
+            name=str(outlets),
+            state="on",
+            label=f"Outlet {outlets}",
+            on_delay=0,
+            off_delay=0,
+            reboot_delay=5,
         )
         assert unit.counters.get == 1  # when the session was opened
         assert APC.read(session, Wanted(frozenset(), {})) == {}

@@ -24,7 +24,13 @@ from rackwright.engine.spool import new_id
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change, Step, Wanted
-from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
+from rackwright.model.errors import (
+    Permanent,
+    RackwrightError,
+    Rejected,
+    Temporary,
+    Unreachable,
+)
 from rackwright.model.report import Outcome, Report
 from rackwright.model.resource import Resource
 from rackwright.model.secret import Masker
@@ -91,6 +97,7 @@ class _Run:
         self.ledger = self.before
         """As it is on disk."""
         self.said: Declarations | None = None
+        self.observed: Mapping[Address, Resource] = {}
         self.decision: Decision | None = None
         self.progress = Progress()
         self.lost = ""
@@ -102,7 +109,7 @@ class _Run:
         job, provider = self.job, self.provider
         self.before = self.ledger = self.file.load()
         self.said = said = prepare(job.bundle, provider, self.ledger, job.secrets)
-        observed = self.observe(said)
+        self.observed = observed = self.observe(said)
         self.decision = decision = self.decide(said, observed)
         self.progress.held.update(decision.held)
         steps = self.render(decision.allowed, observed)
@@ -241,19 +248,55 @@ class _Run:
             if waits and not self.provider.atomic:
                 self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
                 continue
-            began = time.monotonic()
-            try:
-                self.provider.commit(self.session, batch)
-            except Unreachable as error:
-                self.lost = str(error)
-                self.hold(addresses, Held("failed", f"the session was lost: {error}"))
-            except RackwrightError as error:
-                self.hold(addresses, Held("failed", str(error)))
-            took = (time.monotonic() - began) / len(addresses)
-            for address in addresses:
-                sent = self.progress.seconds
-                sent[address] = sent.get(address, 0.0) + took
+            refusal = self.send(addresses, batch)
+            if refusal and len(addresses) == 1:
+                self.hold(addresses, Held("failed", str(refusal)))
+            elif refusal:
+                self.send_apart([changes[address] for address in addresses], str(refusal))
         self.job.progress(len(batches), len(batches), "")
+
+    def send(self, addresses: Sequence[Address], steps: Sequence[Step]) -> Rejected | None:
+        """Commit ``steps``. What the device refuses is returned, everything else that goes wrong is
+        held against ``addresses``."""
+        began = time.monotonic()
+        refusal = None
+        try:
+            self.provider.commit(self.session, steps)
+        except Unreachable as error:
+            self.lost = str(error)
+            self.hold(addresses, Held("failed", f"the session was lost: {error}"))
+        except Rejected as error:
+            refusal = error
+        except RackwrightError as error:
+            self.hold(addresses, Held("failed", str(error)))
+        took = (time.monotonic() - began) / len(addresses)
+        sent = self.progress.seconds
+        for address in addresses:
+            sent[address] = sent.get(address, 0.0) + took
+        return refusal
+
+    def send_apart(self, changes: Sequence[Change], why: str) -> None:
+        """``changes`` were refused together: by halves, down to those that the device will not have,
+        so that only these fail. ``why`` is what it said."""
+        middle = len(changes) // 2
+        for half in (changes[:middle], changes[middle:]):
+            ready = []
+            for change in half:
+                waits = self.unmet(change)
+                if self.lost or self.job.stop.is_set():
+                    self.hold([change.address], Held("blocked", f"not sent: {self.lost or why}"))
+                elif waits:
+                    self.hold([change.address], Held("blocked", "", tuple(sorted(waits))))
+                else:
+                    ready.append(change)
+            if not ready:
+                continue
+            addresses = [change.address for change in ready]
+            refusal = self.send(addresses, self.provider.render(ready, self.observed))
+            if refusal and len(ready) == 1:
+                self.hold(addresses, Held("failed", str(refusal)))
+            elif refusal:
+                self.send_apart(ready, str(refusal))
 
     def hold(self, addresses: Sequence[Address], held: Held) -> None:
         for address in addresses:

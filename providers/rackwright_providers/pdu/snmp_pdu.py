@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
 
 import msgspec
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
-from rackwright.model.errors import Permanent, Rejected, Temporary
+from rackwright.model.errors import Permanent, Rejected
 from rackwright.model.facts import Facts
 from rackwright.model.resource import Resource
 from rackwright.model.site import Snmp, Way
 from rackwright.provider import Surroundings
+from rackwright_providers.pdu import snmp_switching
+from rackwright_providers.pdu.outlet_table import Delay, OutletTable, Power, Setting
 from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.transport.snmp import (
     SnmpReader,
@@ -24,6 +24,7 @@ from rackwright_providers.transport.snmp import (
     integer,
     octets,
     open_snmp,
+    unsigned,
 )
 
 SYSTEM_NAME = "1.3.6.1.2.1.1.5.0"  # sysName.0, SNMPv2-MIB
@@ -36,7 +37,8 @@ MOST_ROWS = 25
 class OutletStep(Step):
     """What is sent for one outlet."""
 
-    number: str
+    outlet: str
+    """Its canonical name."""
     missing: bool = False
     """The unit has no such outlet."""
     settings: tuple[tuple[str, str, Value], ...] = ()
@@ -56,6 +58,8 @@ class SnmpPdu:
 
     def __init__(self, platform: str, table: OutletTable) -> None:
         self.platform, self.table = platform, table
+        self.object_ids: tuple[str, ...] = table.object_ids
+        """Prefixes of sysObjectID that tell the platform."""
 
     def open(self, way: Way, around: Surroundings) -> SnmpReader:
         """I/O: a session; without ``around.writable`` one that cannot write."""
@@ -66,34 +70,43 @@ class SnmpPdu:
         return open_snmp(options, around)
 
     def canonical(self, resource: Resource) -> Outlet:
-        """Pure: the outlet's number in plain decimal, everything within what the platform takes."""
+        """Pure: the outlet's name in plain decimal, everything within what the platform takes."""
         if not isinstance(resource, Outlet):
             raise Permanent(f"{self.platform} has no {resource.kind}")
-        name = resource.name
-        if not (name.isdecimal() and 1 <= int(name) <= 999):
-            raise Permanent(f"outlet {name}: an outlet of {self.platform} is a number, 1 to 999")
         if resource.ensure == "absent":
-            raise Permanent(f"outlet {name} cannot be absent: say `state: off`")
+            raise Permanent(f"outlet {resource.name} cannot be absent: say `state: off`")
         self._check_label(resource.label)
-        for what, delay in (("on_delay", self.table.on_delay), ("off_delay", self.table.off_delay)):
-            seconds = getattr(resource, what)
+        for what in ("on_delay", "off_delay", "reboot_delay"):
+            seconds, delay = getattr(resource, what), self.table.delays.get(what)
             if seconds is None:
                 continue
             if delay is None:
                 raise Permanent(f"{self.platform} has no {what}")
             if not delay.least <= seconds <= delay.most:
                 raise Permanent(f"{what} {seconds} is not within {delay.least} to {delay.most} s")
-        return msgspec.structs.replace(resource, name=str(int(name)))
+        return msgspec.structs.replace(resource, name=self._canonical_name(resource.name))
+
+    def _canonical_name(self, name: str) -> str:
+        parts = [str(int(part)) for part in name.split(".")]
+        canonical = parts[0] if len(parts) == 1 else self.table.name(".".join(parts))
+        if canonical is None:
+            index = self.table.index
+            whole = f", or {'.'.join(index)}" if len(index) > 1 else ""
+            raise Permanent(f"{self.platform} names an outlet by its number{whole}: not {name!r}")
+        return canonical
 
     def _check_label(self, label: str | None) -> None:
         if label is None:
             return
-        if self.table.label is None:
+        held = self.table.label
+        if held is None:
             raise Permanent(f"{self.platform} has no names for outlets")
         if not (label.isascii() and label.isprintable()):  # DisplayString, RFC 2579
             raise Permanent(f"label {label!r} is not plain ASCII, which is all that the unit takes")
-        if len(label) > self.table.label_length:
-            raise Permanent(f"label {label!r} is longer than {self.table.label_length} characters")
+        if len(label) > held.longest:
+            raise Permanent(f"label {label!r} is longer than {held.longest} characters")
+        if len(label) < held.shortest:
+            raise Permanent("the unit takes no empty label")
 
     def read(self, session: SnmpReader, wanted: Wanted) -> Mapping[Address, Resource]:
         """I/O: all outlets, the columns side by side by GETBULK."""
@@ -104,49 +117,41 @@ class SnmpPdu:
 
     def _outlets(self, session: SnmpReader) -> list[Outlet]:
         table = self.table
-        columns = [
-            column
-            for column in (
-                table.status,
-                table.label,
-                table.on_delay and table.on_delay.column,
-                table.off_delay and table.off_delay.column,
-            )
-            if column
-        ]
-        # One row more than there are shows the end in the same answer; 25 of four columns are 2.6 kB.
+        columns = [table.status, *([table.label.column] if table.label else [])]
+        for delay in table.delays.values():
+            columns += [delay.column, *([delay.own.column] if delay.own else [])]
+        # One row more than there are shows the end in the same answer; 25 of five columns are 3.2 kB.
         rows = min(session.remembered.get("outlets", MOST_ROWS - 1) + 1, MOST_ROWS)
         found = session.walk(*(column.oid for column in columns), repetitions=rows)
-        first = f"{table.status.oid}.{table.before}"
-        numbers = [
-            oid.removeprefix(first)
-            for oid in found
-            if oid.startswith(first) and oid.removeprefix(first).isdigit()
-        ]
-        session.remembered["outlets"] = len(numbers)
+        first = f"{table.status.oid}."
+        rows_found = (oid.removeprefix(first) for oid in found if oid.startswith(first))
+        names = [name for row in rows_found if (name := table.name(row))]
+        session.remembered["outlets"] = len(names)
+        return [self._outlet(found, name) for name in names]
 
-        def seconds(delay: Delay | None, number: str) -> int | None:
-            value = found.get(table.oid(delay.column, number)) if delay else None
+    def _outlet(self, found: Mapping[str, Value], name: str) -> Outlet:
+        """Pure: one outlet out of what a walk ``found``."""
+        table = self.table
+        status = found[table.oid(table.status, name)].number
+        label = found.get(table.oid(table.label.column, name)) if table.label else None
+
+        def seconds(delay: Delay | None) -> int | None:
+            if delay is None:
+                return None
+            own = found.get(table.oid(delay.own.column, name)) if delay.own else None
+            if delay.own and (own is None or own.number != delay.own.value):
+                return None
+            value = found.get(table.oid(delay.column, name))
             return value.number if value else None
 
-        def label(number: str) -> str | None:
-            value = found.get(table.oid(table.label, number)) if table.label else None
-            return value.text if value else None
-
-        return [
-            Outlet(
-                name=number,
-                state=self._state(found[table.oid(table.status, number)]),
-                label=label(number),
-                on_delay=seconds(table.on_delay, number),
-                off_delay=seconds(table.off_delay, number),
-            )
-            for number in numbers
-        ]
-
-    def _state(self, value: Value | None) -> Power | None:
-        number = value.number if value else None
-        return None if number is None else self.table.states.get(number)
+        return Outlet(
+            name=name,
+            state=None if status is None else table.states.get(status),
+            label=label.text if label else None,
+            on_delay=seconds(table.on_delay),
+            off_delay=seconds(table.off_delay),
+            reboot_delay=seconds(table.reboot_delay),
+        )
 
     def refuse(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
@@ -165,24 +170,27 @@ class SnmpPdu:
         ]
 
     def _step(self, change: Change, after: Outlet) -> OutletStep:
-        table, number, names = self.table, after.name, change.field_names
+        table, name, names = self.table, after.name, change.field_names
         if change.action == "create":
-            text = f"outlet {number} is not there"
-            return OutletStep(addresses=(change.address,), text=text, number=number, missing=True)
+            text = f"outlet {name} is not there"
+            return OutletStep(addresses=(change.address,), text=text, outlet=name, missing=True)
         settings: list[tuple[str, str, Value]] = []
         if "label" in names and table.label and after.label is not None:
-            settings.append((table.label.name, table.oid(table.label, number), octets(after.label)))
-        for what, delay in (("on_delay", table.on_delay), ("off_delay", table.off_delay)):
+            column = table.label.column
+            settings.append((column.name, table.oid(column, name), octets(after.label)))
+        for what, delay in table.delays.items():
             seconds = getattr(after, what)
-            if what in names and delay and seconds is not None:
-                settings.append(
-                    (delay.column.name, table.oid(delay.column, number), integer(seconds))
-                )
-        lines = [f"{name}.{number} = {_shown(value)}" for name, _, value in settings]
+            if what in names and seconds is not None:
+                value = unsigned(seconds) if delay.unsigned else integer(seconds)
+                settings.append((delay.column.name, table.oid(delay.column, name), value))
+                if delay.own:
+                    settings.append(self._setting(delay.own, name))
+        row = table.row(name)
+        lines = [f"{column}.{row} = {_shown(value)}" for column, _, value in settings]
         power = after.state if "state" in names else None
         if power:
             setting = table.command[power]
-            lines.append(f"{setting.column.name}.{number} = {setting.value} ({power})")
+            lines.append(f"{setting.column.name}.{row} = {setting.value} ({power})")
         before = change.before if isinstance(change.before, Outlet) else after
         slow = [
             delay or 0
@@ -192,21 +200,25 @@ class SnmpPdu:
         return OutletStep(
             addresses=(change.address,),
             text="\n".join(lines),
-            number=number,
+            outlet=name,
             settings=tuple(settings),
             power=power,
             delay=max(0, *slow),
         )
 
+    def _setting(self, setting: Setting, name: str) -> tuple[str, str, Value]:
+        column = setting.column
+        return column.name, self.table.oid(column, name), integer(setting.value)
+
     def commit(self, session: SnmpSession, steps: Sequence[OutletStep]) -> None:
         """I/O: write, and wait for each outlet until the unit itself says that it is so."""
         for step in steps:
             if step.missing:
-                raise Rejected(f"the unit has no outlet {step.number}")
+                raise Rejected(f"the unit has no outlet {step.outlet}")
             if step.settings:
                 self._write(session, step)
             if step.power:
-                self._switch(session, step, step.power)
+                snmp_switching.switch(session, self.table, step.outlet, step.power, step.delay)
 
     def _write(self, session: SnmpSession, step: OutletStep) -> None:
         wanted = {oid: value for _, oid, value in step.settings}
@@ -216,46 +228,15 @@ class SnmpPdu:
             if oid not in held or _shown(held[oid]) != _shown(value):
                 now = _shown(held[oid]) if oid in held else "nothing"
                 raise Rejected(
-                    f"{name}.{step.number}: the unit took {_shown(value)} and holds {now}",
+                    f"{name}.{self.table.row(step.outlet)}: the unit took {_shown(value)} and "
+                    f"holds {now}",
                     output=now,
                 )
 
-    def _switch(self, session: SnmpSession, step: OutletStep, power: Power) -> None:
-        """Command now, then wait: the state lags, which is no failure. An outlet that is on is never
-        switched off on the way to on."""
-        table = self.table
-        if self._pending(session, step.number)[1] and table.cancel:
-            session.set({table.oid(table.cancel.column, step.number): integer(table.cancel.value)})
-        setting = table.command[power]
-        session.set({table.oid(setting.column, step.number): integer(setting.value)})
-        began, pause = time.monotonic(), 0.2
-        while True:
-            state, pending = self._pending(session, step.number)
-            if state == power and not pending:
-                return
-            waited = time.monotonic() - began
-            if waited > table.patience + (step.delay if pending else 0):
-                raise Rejected(
-                    f"outlet {step.number}: the unit took the command {power}, and "
-                    f"{waited:.0f} s later the outlet is {state or 'in no known state'}"
-                    + (" with a command pending" if pending else ""),
-                    output=state or "",
-                )
-            if session.stop.wait(pause):
-                raise Temporary(f"told to stop while outlet {step.number} was going {power}")
-            pause = min(1.0, pause * 1.5)
-
-    def _pending(self, session: SnmpReader, number: str) -> tuple[Power | None, bool]:
-        """The outlet's state, and whether a command is pending."""
-        table = self.table
-        status = table.oid(table.status, number)
-        if table.pending is None:
-            state = self._state(session.get(status).get(status))
-            return state, state is None
-        pending = table.oid(table.pending.column, number)
-        found = session.get(status, pending)
-        value = found.get(pending)
-        return self._state(found.get(status)), bool(value and value.number == table.pending.value)
+    def reboot(self, session: SnmpSession, name: str) -> None:
+        """I/O: power off and on again for the outlet ``name``, which must be on; see
+        `rackwright.provider.Reboots`."""
+        snmp_switching.reboot(session, self.table, self.canonical(Outlet(name=name)).name)
 
     def save(self, session: SnmpSession) -> bool:
         """A PDU keeps what it is told by itself."""
@@ -272,7 +253,7 @@ class SnmpPdu:
         table = self.table
         scalars = {"name": SYSTEM_NAME, "object_id": SYSTEM_OBJECT_ID}
         scalars |= {name: item.oid for name, item in table.facts.items()}
-        asked = [*scalars.values(), table.load.oid] if table.load else list(scalars.values())
+        asked = [*scalars.values(), *([table.load.scalar.oid] if table.load else [])]
         found = session.get(*asked)
         values: dict[str, object] = {
             name: value.data if isinstance(value.data, int) else value.text.strip()
@@ -282,9 +263,10 @@ class SnmpPdu:
         outlets = self._outlets(session)
         values["outlets"] = len(outlets)
         values["outlet_names"] = {outlet.name: outlet.label for outlet in outlets if outlet.label}
-        tenths = found[table.load.oid].number if table.load and table.load.oid in found else None
-        if tenths is not None and tenths >= 0:
-            amperes = steady(session.remembered.get("load"), tenths / 10)
+        reading = found.get(table.load.scalar.oid) if table.load else None
+        units = reading.number if reading else None
+        if table.load and units is not None and units >= 0:
+            amperes = steady(session.remembered.get("load"), units / table.load.ampere)
             values["load_amperes"] = session.remembered["load"] = amperes
         return Facts(values=values)
 

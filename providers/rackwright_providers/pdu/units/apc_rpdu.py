@@ -6,21 +6,37 @@ AP7902B, an AP8641 and an AP8932.
 
 from __future__ import annotations
 
-from rackwright_providers.pdu.snmp_pdu import Delay, Object, OutletTable, Setting
+from rackwright_providers.pdu.outlet_table import (
+    Delay,
+    Label,
+    Load,
+    Object,
+    OutletTable,
+    Pending,
+    Setting,
+)
 
 RPDU = "1.3.6.1.4.1.318.1.1.12"
 
 COMMAND = Object(f"{RPDU}.3.3.1.1.4", "rPDUOutletControlOutletCommand")
 
 TABLE = OutletTable(
+    object_ids=("1.3.6.1.4.1.318.1.3.4.5",),  # masterSwitchrPDU; newer units have rPDU2 too
     status=Object(f"{RPDU}.3.5.1.1.4", "rPDUOutletStatusOutletState"),
     states={1: "on", 2: "off"},  # outletStatusOn, outletStatusOff
     command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 2)},  # immediateOn, immediateOff
-    pending=Setting(Object(f"{RPDU}.3.5.1.1.5", "rPDUOutletStatusCommandPending"), 1),
-    cancel=Setting(COMMAND, 7),  # cancelPendingCommand
-    label=Object(f"{RPDU}.3.4.1.1.2", "rPDUOutletConfigOutletName"),
+    reboot=Setting(COMMAND, 3),  # immediateReboot
+    pending=(
+        Pending(
+            Object(f"{RPDU}.3.5.1.1.5", "rPDUOutletStatusCommandPending"),
+            values={1},  # outletStatusCommandPending
+            cancel=Setting(COMMAND, 7),  # cancelPendingCommand
+        ),
+    ),
+    label=Label(Object(f"{RPDU}.3.4.1.1.2", "rPDUOutletConfigOutletName")),
     on_delay=Delay(Object(f"{RPDU}.3.4.1.1.4", "rPDUOutletConfigPowerOnTime"), -1, 7200),
     off_delay=Delay(Object(f"{RPDU}.3.4.1.1.5", "rPDUOutletConfigPowerOffTime"), -1, 7200),
+    reboot_delay=Delay(Object(f"{RPDU}.3.4.1.1.6", "rPDUOutletConfigRebootDuration"), 5, 60),
     facts={
         "hardware": Object(f"{RPDU}.1.2.0", "rPDUIdentHardwareRev"),
         "firmware": Object(f"{RPDU}.1.3.0", "rPDUIdentFirmwareRev"),
@@ -28,5 +44,6 @@ TABLE = OutletTable(
         "serial": Object(f"{RPDU}.1.6.0", "rPDUIdentSerialNumber"),
         "rating_amperes": Object(f"{RPDU}.1.7.0", "rPDUIdentDeviceRating"),
     },
-    load=Object(f"{RPDU}.2.3.1.1.2.1", "rPDULoadStatusLoad"),  # the first phase, or all of it
+    # Tenths of amperes of the first phase, or all of it.
+    load=Load(Object(f"{RPDU}.2.3.1.1.2.1", "rPDULoadStatusLoad"), 10),
 )
