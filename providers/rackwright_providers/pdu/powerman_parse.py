@@ -7,6 +7,7 @@ client ends with (seen with 2.3.27); targets are node names alone, never host ra
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright_providers.pdu.plain_pdu import Power
@@ -24,6 +25,7 @@ QUERY_WITH_ERRORS = 211
 NOT_FOUND = 127
 
 _LINE = re.compile(r"(\S+):\s+(on|off|unknown)")
+_STATES: Mapping[str, Power | None] = {"on": "on", "off": "off", "unknown": None}
 _NO_DAEMON = re.compile(r"could not connect|connection refused", re.IGNORECASE)
 
 
@@ -48,7 +50,7 @@ def states(output: str) -> dict[str, Power | None]:
     for line in output.splitlines():
         match = _LINE.fullmatch(line.strip())
         if match and NAME.fullmatch(match[1]):
-            found[match[1]] = {"on": "on", "off": "off"}.get(match[2])  # type: ignore[assignment]
+            found[match[1]] = _STATES[match[2]]
     return found
 
 

@@ -23,6 +23,8 @@ ANSWER_TIMEOUT = 10.0
 """Seconds for a whole answer."""
 FRESH = 10.0
 """Seconds after an answer for which a session counts as alive without asking."""
+STOPPING = 5.0
+"""Seconds that an exchange in hand may still take when the process must leave."""
 SLICE = 0.5
 OFF_TIME = 1.0
 """Seconds without power in a reboot, as in vpc.dev's script ``cycle``."""
@@ -108,10 +110,11 @@ class VpcdReader:
 
     def _collect(self, end: re.Pattern[str], what: str) -> tuple[str, str]:
         """What precedes the result, and the result."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        began = time.monotonic()
         seen = ""
         while not (found := end.search(seen)):
-            if time.monotonic() > deadline or len(seen) > LIMIT or self.stop.is_set():
+            patience = STOPPING if self.stop.is_set() else ANSWER_TIMEOUT
+            if time.monotonic() - began > patience or len(seen) > LIMIT:
                 # What comes later would be taken for the answer to something else.
                 self.close()
                 raise Unreachable(f"{self.via}: {what}: vpcd does not answer")
