@@ -1,4 +1,4 @@
-"""PDUs in software: what a unit is as data (`Unit`), the device, and its SNMP agent.
+"""PDUs in software: a device that any `Unit` describes, and its SNMP agent.
 
 The objects of each unit are written from its vendor's MIB, in `apc_rpdu` and `snmp_pdu_units`.
 """
@@ -10,107 +10,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path as FilePath
-from typing import Literal, NamedTuple, Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from rackwright_sim.faults import Faults
 from rackwright_sim.loop import on_thread
-from rackwright_sim.snmp_agent import (
-    Access,
-    Counters,
-    Gauge,
-    Oid,
-    Path,
-    Scalar,
-    SetError,
-    SnmpAgent,
-    Ticks,
-)
+from rackwright_sim.snmp_agent import Counters, Oid, Path, Scalar, SetError, SnmpAgent, Ticks
+from rackwright_sim.snmp_pdu_unit import Outlet, PduOptions, Phase, Power, Unit, Verb
 
 SYSTEM: Path = (1, 3, 6, 1, 2, 1, 1)
-
-Power = Literal["on", "off"]
-Phase = Literal["on", "off", "going_on", "going_off", "rebooting_on", "rebooting_off"]
-"""An outlet as the columns of a unit may show it: settled, or with a command that is not carried out
-yet; ``rebooting_on`` waits for power at the end of a reboot."""
-Verb = Literal[
-    "on", "off", "reboot", "delayed_on", "delayed_off", "delayed_reboot", "cancel", "nothing"
-]
-
-
-class Number(NamedTuple):
-    """A column that may be set to a number."""
-
-    field: str
-    """Of `Outlet`."""
-    allowed: range
-    gauge: bool = False
-    """Gauge32 on the wire (Unsigned32 is the same)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """One kind of PDU: its MIB, as far as it is served. Columns are paths without the index."""
-
-    object_id: str
-    engine: int
-    """The vendor's enterprise number, for the SNMP engine id."""
-    description: str
-    banks: tuple[Path, ...] = ((),)
-    """The index before the outlet's number, for each bank of outlets."""
-    shows: Mapping[Path, Mapping[Phase, int]]
-    """Columns that show an outlet's phase; what is not named is shown as ``on`` or ``off`` is."""
-    verbs: Mapping[Path, Mapping[int, Verb]] = field(default_factory=dict)
-    """Columns that are commanded by a value."""
-    timers: Mapping[Path, Verb] = field(default_factory=dict)
-    """Columns that are commanded by seconds, 0 for now, -1 to cancel; read, they count down."""
-    labels: Mapping[Path, range] = field(default_factory=dict)
-    """Columns with an outlet's name, and how long it may be."""
-    numbers: Mapping[Path, Number] = field(default_factory=dict)
-    counted: tuple[Path, ...] = ()
-    """Columns that hold the outlet's number."""
-    fixed: Mapping[Path, Scalar] = field(default_factory=dict)
-    """Scalars, each with its instance. A text may name ``{name}``, ``{model}``, ``{serial}``,
-    ``{firmware}``."""
-    counts: tuple[Path, ...] = ()
-    """Scalars that hold how many outlets there are."""
-    load: Path = ()
-    """A scalar: the load in tenths of amperes times `load_scale`."""
-    load_scale: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class PduOptions:
-    """What the unit is. Times in seconds."""
-
-    name: str = "RackPDU"
-    outlets: int = 24
-    """In each bank."""
-    banks: int = 1
-    model: str = "AP8641"
-    serial: str = "5A1000E00001"
-    firmware: str = "v6.7.2"
-    lag: float = 0.0
-    """From an outlet's command to its state; real units take 5 to 20."""
-    latency: float = 0.0
-    """Before each answer."""
-    load: int = 12
-    """Tenths of amperes."""
-    access: Access = field(default_factory=Access)
-
-
-@dataclass(slots=True)
-class Outlet:
-    """One outlet."""
-
-    label: str
-    state: Power = "on"
-    on_delay: int = 0
-    off_delay: int = 0
-    reboot: int = 5
-    shared: int = 1
-    """SNMPv2-TC TruthValue: 1 while the unit's one reboot time counts for it."""
 
 
 class _Event(NamedTuple):
@@ -146,9 +55,7 @@ class PduDevice:
         for bank, index in enumerate(unit.banks[: self.options.banks]):
             for number in range(1, self.options.outlets + 1):
                 self._rows[(*index, number)] = bank * 1000 + number
-        self._outlets = {
-            key: Outlet(f"Outlet {row[-1]}") for row, key in self._rows.items()
-        }
+        self._outlets = {key: Outlet(f"Outlet {row[-1]}") for row, key in self._rows.items()}
         self._events: dict[int, list[_Event]] = {key: [] for key in self._outlets}
         self._clock = clock
         self._lock = threading.RLock()  # a test looks in from another thread than the agent's
@@ -191,17 +98,22 @@ class PduDevice:
             events.append(_Event(begin, verb, verb, delayed))
         elif verb == "reboot":
             events.append(_Event(begin, "off", verb, delayed))
-            events.append(_Event(begin + outlet.reboot, "on", verb, delayed))
+            events.append(_Event(begin + self._without_power(outlet), "on", verb, delayed))
         elif verb == "delayed_on" and outlet.on_delay >= 0:
             events.append(_Event(begin + on, "on", verb, True))
         elif verb == "delayed_off" and outlet.off_delay >= 0:
             events.append(_Event(begin + off, "off", verb, True))
         elif verb == "delayed_reboot":
             events.append(_Event(begin + off, "off", verb, True))
-            events.append(_Event(begin + off + outlet.reboot + on, "on", verb, True))
+            back = begin + off + self._without_power(outlet) + on
+            events.append(_Event(back, "on", verb, True))
         elif verb == "cancel":
             events[:] = [event for event in events if not event.delayed]
         events.sort(key=lambda event: event.due)
+
+    def _without_power(self, outlet: Outlet) -> int:
+        shared = self.unit.shared_reboot and outlet.shared == 1
+        return self.options.shared_reboot if shared else outlet.reboot
 
     def _phase(self, key: int) -> Phase:
         state, events = self._outlets[key].state, self._events[key]
@@ -230,8 +142,11 @@ class PduDevice:
             plain = type(value) is str  # an Oid is one too
             found[path] = self._said(str(value)) if plain else value
         found |= dict.fromkeys(unit.counts, len(self._outlets))
-        if unit.load:
-            found[unit.load] = Gauge(options.load * unit.load_scale)
+        for path, (kind, tenth) in unit.loads.items():
+            found[path] = kind(options.load * tenth)
+        if unit.shared_reboot:
+            path, kind = unit.shared_reboot
+            found[path] = kind(options.shared_reboot)
         for row, key in self._rows.items():
             found |= {(*column, *row): value for column, value in self._columns(key).items()}
         return found
@@ -253,10 +168,14 @@ class PduDevice:
             found[column] = shown.get(phase, shown[outlet.state])
         for column, number in unit.numbers.items():
             value = getattr(outlet, number.field)
-            found[column] = Gauge(value) if number.gauge else value
+            found[column] = number.kind(value)
         now = self._clock()
         for column, verb in unit.timers.items():
-            due = [event.due for event in self._events[key] if event.verb == verb]
+            due = [
+                event.due
+                for event in self._events[key]
+                if event.verb == verb and (verb != "reboot" or event.state == "off")
+            ]
             found[column] = max(0, int(due[0] - now)) if due else -1
         return found
 
@@ -286,8 +205,8 @@ class PduDevice:
                 raise SetError("wrongValue", position)
             return lambda: setattr(outlet, "label", value.decode("ascii"))
         if column in unit.numbers:
-            name, allowed, gauge = unit.numbers[column]
-            checked = self._checked(value, allowed, position, Gauge if gauge else int)
+            name, allowed, kind = unit.numbers[column]
+            checked = self._checked(value, allowed, position, kind)
             return lambda: setattr(outlet, name, checked)
         if column in unit.timers:
             verb = unit.timers[column]
@@ -345,7 +264,10 @@ class PduDevice:
         draft.replace(self._state)
 
 
-class SnmpPdu:
+D_co = TypeVar("D_co", bound=PduDevice, covariant=True)
+
+
+class SnmpPdu(Generic[D_co]):
     """A unit on the network: ``async with`` on the caller's loop, ``with`` on a thread of its own.
 
     ``device`` is the unit itself; ``counters`` and ``faults`` (which may be replaced while it runs)
@@ -354,28 +276,23 @@ class SnmpPdu:
 
     def __init__(
         self,
-        unit: Unit,
-        options: PduOptions | None = None,
+        device: D_co,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         faults: Faults | None = None,
-        state: FilePath | None = None,
     ) -> None:
-        self.device = self._device(unit, options, state)
+        self.device = device
         self.agent = SnmpAgent(
-            self.device,
-            access=self.device.options.access,
+            device,
+            access=device.options.access,
             host=host,
             port=port,
-            latency=self.device.options.latency,
+            latency=device.options.latency,
             faults=faults,
-            engine_id=self.device.engine_id,
-            boots=self.device.boots,
+            engine_id=device.engine_id,
+            boots=device.boots,
         )
-
-    def _device(self, unit: Unit, options: PduOptions | None, state: FilePath | None) -> PduDevice:
-        return PduDevice(unit, options, state=state)
 
     @property
     def port(self) -> int:

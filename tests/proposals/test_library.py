@@ -60,8 +60,25 @@ node: pdu1
 type: pdu
 links: {3: "web1:psu1"}
 ---
+node: ch1
+type: chassis
+links: {2: "web1:slot"}
+---
+node: san1
+type: san
+---
 proposal: p
 attributes:
+  blades: {2: {power: 'on', boot: pxe}, 3: {power: graceful_off, grace: 60, label: spare, priority: 9}}
+  volumes: {data1: {size: 10GiB, pool: A, thin: true}, old: {state: deleted}}
+  exports: {"data1:iqn.2026-11.example:web1": {lun: 1, target: "iqn.2026-11.example:san1"}}
+  targets: {"iqn.2026-11.example:san1": {chap: rack}}
+  chap_accounts: {rack: {secret: chap}}
+  lags: {10: {members: [e3, e4], mode: trunk, allowed_vlans: "8,666"}}
+  ntp_servers: [192.0.2.1, 192.0.2.3]
+  syslog_servers: [192.0.2.1]
+  snmp_communities: {watch: {community: {secret: snmp}}}
+  local_users: {rack: {password: {secret: login}, privilege: 15}}
   vlans: {666: {name: storage}, 7: {state: retired}, 8: {}}
   outlets: {3: {state: 'on', on_delay: 5}, 4: {state: 'off', label: spare}}
 DEFAULT
@@ -69,6 +86,10 @@ deploy:
   vlans: [sw1]
   access-ports: [sw1]
   server-network: [web1]
+  lags: [sw1]
+  switch-base: [sw1]
+  blades: [ch1]
+  volumes: [san1]
   outlets: [pdu1]
   users: [web1]
   files: [web1]
@@ -93,6 +114,37 @@ def _library(default: str = "") -> Compiled:
         ),
         ("pdu1", "outlet/3", {"state": "on", "label": "web1", "on_delay": 5}),
         ("pdu1", "outlet/4", {"state": "off", "label": "spare"}),
+        ("ch1", "blade/2", {"power": "on", "boot": "pxe", "label": "web1"}),
+        (
+            "ch1",
+            "blade/3",
+            {"power": "graceful_off", "grace": 60, "label": "spare", "priority": 9},
+        ),
+        ("san1", "volume/data1", {"size": "10GiB", "pool": "A", "thin": True}),
+        ("san1", "volume/old", {"ensure": "absent"}),
+        (
+            "san1",
+            "export/data1:iqn.2026-11.example:web1",
+            {"lun": 1, "target": "iqn.2026-11.example:san1"},
+        ),
+        ("san1", "target/iqn.2026-11.example:san1", {"chap": "rack"}),
+        ("san1", "chap/rack", {"password": "⟦secret:chap⟧"}),
+        (
+            "sw1",
+            "lag/10",
+            {
+                "members": ("e3", "e4"),
+                "lacp": "active",
+                "mode": "trunk",
+                "allowed_vlans": "8,666",
+            },
+        ),
+        ("sw1", "hostname/sw1", {}),
+        ("sw1", "ntp_server/192.0.2.1", {"prefer": True}),
+        ("sw1", "ntp_server/192.0.2.3", {"prefer": False}),
+        ("sw1", "syslog_server/192.0.2.1", {}),
+        ("sw1", "snmp_community/watch", {"community": "⟦secret:snmp⟧", "access": "ro"}),
+        ("sw1", "local_user/rack", {"password": "⟦secret:login⟧", "privilege": 15}),
         ("web1", "interface/eth0", {"state": "up", "addresses": ("10.0.0.1/24",), "mtu": 9000}),
         ("web1", "interface/eth1", {"state": "up"}),
         ("web1", "file//etc/a", {"content": "x", "mode": "0600", "owner": "root"}),

@@ -104,7 +104,10 @@ def system(data: Any, etag: str = "") -> System:
 
 def _boot(boot: Mapping[str, Any]) -> Boot | None:
     """What it starts from until told otherwise: an override for the next start only is none."""
-    enabled, target = text(boot, "BootSourceOverrideEnabled"), text(boot, "BootSourceOverrideTarget")
+    enabled, target = (
+        text(boot, "BootSourceOverrideEnabled"),
+        text(boot, "BootSourceOverrideTarget"),
+    )
     if enabled in ("Disabled", "Once") or target == "None":
         return "none"
     return BOOT_BY_TARGET.get(target) if enabled == "Continuous" else None
@@ -121,9 +124,7 @@ def boot_change(boot: Boot, target: System) -> dict[str, Any]:
     if target.modes and "Continuous" not in target.modes:
         allowed = ", ".join(target.modes)
         raise Rejected(f"{target.id} takes a boot device only as {allowed}, not Continuous")
-    return {
-        "Boot": {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": wanted}
-    }
+    return {"Boot": {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": wanted}}
 
 
 def action_values(data: Any) -> tuple[str, ...]:

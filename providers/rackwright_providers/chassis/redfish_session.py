@@ -42,6 +42,8 @@ class RedfishReader:
         """Set when the process must leave."""
         self.root: Any = {}
         """The service root."""
+        self.paths: dict[str, str] = {}
+        """Of systems, by the names under which they were read last."""
         self._login, self._own = "", ""
 
     def alive(self) -> bool:
@@ -69,9 +71,7 @@ class RedfishReader:
         """False where the service has no sessions."""
         body = {"UserName": options.username, "Password": options.password}
         try:
-            answer = self._http.ask(
-                "POST", self._login, json=body, headers=HEADERS, secret=_token
-            )
+            answer = self._http.ask("POST", self._login, json=body, headers=HEADERS, secret=_token)
         except HttpRefused as error:
             if error.status in (404, 405, 501):
                 return False
@@ -79,8 +79,8 @@ class RedfishReader:
         if not _token(answer):
             return False
         self._http.headers["X-Auth-Token"] = _token(answer)
-        place = answer.headers.get("Location", "") or model.link({"own": answer_data(answer)}, "own")
-        self._own = urlsplit(place).path
+        place = answer.headers.get("Location", "")
+        self._own = urlsplit(place).path if place else model.link(answer.json())
         return True
 
     def get(self, path: str) -> Any:
@@ -97,10 +97,10 @@ class RedfishReader:
                 # What is answered without its content is read one by one, as from any service.
                 found = self._collection(f"{path}?$expand=.($levels=1)")
                 return tuple(
-                    model.system(item) if "Id" in item else self.system(model.link(item, *()))
+                    model.system(item) if "Id" in item else self.system(model.link(item))
                     for item in found
                 )
-        return tuple(self.system(model.link(item, *())) for item in self._collection(path))
+        return tuple(self.system(model.link(item)) for item in self._collection(path))
 
     def _collection(self, path: str) -> list[Any]:
         found: list[Any] = []
@@ -129,7 +129,7 @@ class RedfishReader:
         if not path:
             return []
         try:
-            return [self.get(model.link(item, *())) for item in self._collection(path)]
+            return [self.get(model.link(item)) for item in self._collection(path)]
         except Rejected:
             return []
 
@@ -170,8 +170,3 @@ def open_redfish(options: Http, around: Surroundings) -> RedfishReader:
 
 def _token(answer: Answer) -> str:
     return answer.headers.get("X-Auth-Token", "")
-
-
-def answer_data(answer: Answer) -> Any:
-    """Its data, if it has any."""
-    return answer.json() if answer.text.strip() else {}

@@ -60,6 +60,9 @@ class Target(Resource, frozen=True, kw_only=True):
 
     chap: str | None = None
     """The `chap` account that initiators log in with; ``none``: without."""
+    state: str | None = None
+    """Canonical and declared: ``ready``. Observed: also what is wrong with it, as the platform says
+    it (``down``, ``unsaved``)."""
 
     def __post_init__(self) -> None:
         _require_iqn(self.name)

@@ -75,14 +75,13 @@ class Backing:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything, as it was read."""
+    """What tgtd holds and what it will hold when it starts again."""
 
     targets: Mapping[str, LiveTarget] = field(default_factory=dict)
     """By IQN."""
     accounts: frozenset[str] = frozenset()
     files: Mapping[str, str] = field(default_factory=dict)
     """Configuration files by path."""
-    backings: tuple[Backing, ...] = ()
 
     @property
     def next_tid(self) -> int:
@@ -105,7 +104,9 @@ def _target(tid: int, iqn: str, lines: list[str]) -> LiveTarget:
     parts = _sections(lines)
     acl = [line.strip() for line in parts.get("ACL information", ())]
     accounts = [line.strip() for line in parts.get("Account information", ())]
-    outgoing = [name.removesuffix(" (outgoing)") for name in accounts if name.endswith("(outgoing)")]
+    outgoing = [
+        name.removesuffix(" (outgoing)") for name in accounts if name.endswith("(outgoing)")
+    ]
     system = _fields(parts.get("System information", []))
     return LiveTarget(
         tid=tid,
@@ -216,10 +217,10 @@ def files(output: bytes) -> dict[str, str]:
     return {path: "".join(f"{line}\n" for line in lines) for path, lines in found.items()}
 
 
-def backings(output: str) -> list[Backing]:
-    """``stat --format='%s %b %B %n'``: size, blocks, bytes a block, path."""
+def backings(output: str) -> tuple[Backing, ...]:
+    """``find -printf '%s %b %p\\n'``: size, blocks of 512 bytes, path."""
     found = []
     for line in output.splitlines():
-        size, blocks, unit, path = line.split(" ", 3)
-        found.append(Backing(path, int(size), int(blocks) * int(unit)))
-    return found
+        size, blocks, path = line.split(" ", 2)
+        found.append(Backing(path, int(size), int(blocks) * 512))
+    return tuple(found)

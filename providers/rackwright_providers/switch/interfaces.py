@@ -53,6 +53,12 @@ def canonical(name: str) -> str:
     return (fitting[0] if fitting else found[1]) + number
 
 
+def natural(name: str) -> tuple[str | int, ...]:
+    """A key that sorts ``Gi1/0/2`` before ``Gi1/0/10``."""
+    parts = re.split(r"(\d+)", name)
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def spelling(name: str) -> str:
     """``name`` as sites and reports spell it, whatever the platform: Cisco's short forms in full,
     anything else as it is written."""

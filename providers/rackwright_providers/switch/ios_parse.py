@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rackwright_providers.switch import interfaces, vlanset
-from rackwright_providers.switch.resources import Port, Vlan
+from rackwright_providers.switch.resources import Lag, Port, SwitchPort, Vlan
 
 RESERVED_VLANS = frozenset({1, *range(1002, 1006)})
 """VLAN 1 and the FDDI and Token Ring defaults: always there, cannot be made, named or removed."""
@@ -19,6 +19,10 @@ _VLAN_ROW = re.compile(
     r"(?: +(.*))?"
 )
 _MODES = {"access": "access", "trunk": "trunk", "dynamic": "dynamic"}
+_LACP = {"active": "active", "passive": "passive", "on": "off"}
+"""Of ``channel-group 1 mode …``; ``auto`` and ``desirable`` are PAgP, of which nothing is said here."""
+CHANNEL = "Port-channel"
+"""What IOS calls a LAG, with its number."""
 
 
 def vlans(text: str) -> tuple[dict[str, Vlan], dict[str, int]]:
@@ -55,13 +59,48 @@ def vlans(text: str) -> tuple[dict[str, Vlan], dict[str, int]]:
     return found, carrying
 
 
-def ports(text: str) -> dict[str, Port]:
-    """Ports of ``show running-config`` (whole, or its interface sections) by canonical name.
+def interfaces_of(text: str) -> tuple[dict[str, Port], dict[str, Lag]]:
+    """Ports and LAGs of ``show running-config`` (whole, or its interface sections), each by its
+    canonical name.
 
     What IOS does not print counts as state: allowed VLANs ``all``, native and access VLAN 1, mode
-    dynamic, no description, administratively up. ``mtu`` is None where it is not printed.
+    dynamic, no description, administratively up, in no LAG. ``mtu`` is None where it is not printed.
+    A LAG's mode is what all its members say; None where they differ, or there are none.
     """
-    return {name: _port(name, lines) for name, lines in _sections(text)}
+    found: dict[str, Port] = {}
+    bundles: dict[str, dict[str, Any]] = {}
+    members: dict[str, list[str]] = {}
+    modes: dict[str, set[str | None]] = {}
+    for name, lines in _sections(text):
+        values = _values(name, lines)
+        if name.startswith(CHANNEL):
+            bundles[name.removeprefix(CHANNEL)] = values
+            continue
+        lag = "none"
+        for line in lines:
+            if line.startswith("channel-group "):
+                _, lag, _, mode, *_ = [*line.split(), "", ""]
+                members.setdefault(lag, []).append(name)
+                modes.setdefault(lag, set()).add(_LACP.get(mode))
+        found[name] = Port(name=name, lag=lag, **values)
+    lags = {}
+    for number, values in bundles.items():
+        said = modes.get(number, set())
+        lacp = next(iter(said)) if len(said) == 1 else None
+        ports = tuple(sorted(members.get(number, ()), key=interfaces.natural))
+        lags[number] = Lag(name=number, members=ports, lacp=lacp, **values)  # type: ignore[arg-type]
+    return found, lags
+
+
+DEFAULTS: Mapping[str, Any] = {
+    "description": "",
+    "admin": "up",
+    "mode": "dynamic",
+    "access_vlan": 1,
+    "native_vlan": 1,
+    "allowed_vlans": "all",
+}
+"""A port or LAG of which IOS prints nothing."""
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -81,7 +120,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         yield name, lines
 
 
-def _port(name: str, lines: list[str]) -> Port:
+def _values(name: str, lines: list[str]) -> dict[str, Any]:
     switched = _switches(name, lines)
     values: dict[str, Any] = {"description": "", "admin": "up", "mode": "dynamic"}
     access = native = 1
@@ -103,14 +142,16 @@ def _port(name: str, lines: list[str]) -> Port:
         elif line.startswith("mtu ") and line[4:].isdecimal():
             values["mtu"] = int(line[4:])
     if not switched:
-        return Port(name=name, **(values | {"mode": "routed"}))
-    return Port(
-        name=name,
-        access_vlan=access,
-        native_vlan=native,
-        allowed_vlans=vlanset.show(allowed),
-        **values,
-    )
+        return values | {"mode": "routed"}
+    lists = vlanset.show(allowed)
+    return values | {"access_vlan": access, "native_vlan": native, "allowed_vlans": lists}
+
+
+def carrying_port(name: str, vlan: int) -> SwitchPort:
+    """Of ``show vlan brief``: all that is known is the VLAN that it carries untagged."""
+    if name.startswith(CHANNEL):
+        return Lag(name=name.removeprefix(CHANNEL), access_vlan=vlan)
+    return Port(name=name, access_vlan=vlan)
 
 
 def _allowed(before: frozenset[int], words: list[str]) -> frozenset[int]:

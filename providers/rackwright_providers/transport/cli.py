@@ -67,14 +67,18 @@ def open_cli(way: Way, around: Surroundings, dialect: Dialect) -> CliReader:
             dialect,
             credentials,
             line=way.transport == "serial",
-            privileged=around.writable,
+            privileged=around.writable or dialect.reads_privileged,
         )
     except BaseException:
         _log_out(screen, dialect)
         raise
-    if around.writable:
-        return CliSession(screen, dialect, lambda: open_cli(way, around, dialect))
-    return CliReader(screen, dialect)
+    session = (
+        CliSession(screen, dialect, lambda: open_cli(way, around, dialect))
+        if around.writable
+        else CliReader(screen, dialect)
+    )
+    session.username = options.username
+    return session
 
 
 class CliReader:
@@ -85,6 +89,8 @@ class CliReader:
         self.dialect = dialect
         self.stop = screen.stop
         """Set when the process must leave."""
+        self.username = ""
+        """Who is logged in, where the way says so."""
         self._screen = screen
 
     @property

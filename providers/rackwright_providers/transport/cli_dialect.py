@@ -33,6 +33,8 @@ class Dialect:
     """A whole prompt, where the usual form (``name>``, ``name(mode)#``) does not fit."""
     privileged: str
     """The last character of the prompt of one who may configure."""
+    reads_privileged: bool = False
+    """Reading needs that prompt too, and going there needs no secret on most devices."""
     save: str = ""
     """Empty: the device keeps what it is told by itself."""
     save_done: re.Pattern[str] = NEVER

@@ -1,0 +1,261 @@
+"""Ports and LAGs as IOS configuration lines. Pure.
+
+The order inside a port keeps it out of wrong states: what a mode will use is set before the port
+goes into it, a trunk's new VLANs are let in before old ones are shut out, a port is shut first and
+opened last.
+
+What is set on a Port-channel goes to its members too, but a port that joins must agree with it
+before, or it is suspended (``%EC-5-CANNOT_BUNDLE2``): so it is made to agree first. The first member
+makes the Port-channel, which copies its settings; that way it is a switched one on switches, too,
+where a Port-channel made by hand is a routed one (4500, 6500). A port that leaves keeps what the
+Port-channel gave it, so that is taken back; and it is opened again where the switch shut it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
+
+from msgspec import structs
+
+from rackwright.model.address import Address
+from rackwright.model.change import Change
+from rackwright.model.resource import Resource, declared_fields
+from rackwright_providers.switch import ios_parse, vlanset
+from rackwright_providers.switch.resources import Lag, Port, SwitchPort
+
+LINE = 220
+"""Characters of a line that every IOS takes whole."""
+MODE_LINES = {
+    "access": "switchport mode access",
+    "trunk": "switchport mode trunk",
+    "dynamic": "switchport mode dynamic auto",
+}
+GROUP_MODES = {"active": "active", "passive": "passive", "off": "on", None: "active"}
+"""``channel-group N mode …``, by what is declared; LACP where nothing is."""
+SHARED = ("mode", "access_vlan", "native_vlan", "allowed_vlans")
+"""Fields in which members agree with their LAG."""
+RESETS = {
+    "mode": "no switchport mode",
+    "access_vlan": "no switchport access vlan",
+    "native_vlan": "no switchport trunk native vlan",
+    "allowed_vlans": "no switchport trunk allowed vlan",
+}
+
+_ALL = frozenset(range(vlanset.FIRST, vlanset.LAST + 1))
+_SWITCHING = frozenset(SHARED)
+P = TypeVar("P", bound=SwitchPort)
+
+
+class SeenPort(Port, frozen=True, kw_only=True):
+    """A port as observed, with what the site says of it."""
+
+    said: tuple[str, ...] = ()
+    """Fields that are declared: the LAG that it leaves does not take these back."""
+
+
+class Scene:
+    """What a change is rendered against: all changes of the run, and what was observed."""
+
+    def __init__(self, changes: Iterable[Change], observed: Mapping[Address, Resource]) -> None:
+        self.changes = {change.address: change for change in changes}
+        self.observed = observed
+
+    def soon(self, kind: type[P], name: str) -> P | None:
+        """What a port or LAG will be when all is done; None when it is not there then, or nothing
+        is known of it."""
+        address = Address(kind.kind, name)
+        seen = self.observed.get(address)
+        change = self.changes.get(address)
+        if change is None or change.action not in ("create", "update", "remove"):
+            return seen if isinstance(seen, kind) else None
+        if not isinstance(change.after, kind):
+            return None
+        base = seen if isinstance(seen, kind) else kind(name=name, **_known(kind))
+        return structs.replace(base, **declared_fields(change.after))
+
+    def port(self, name: str) -> Port | None:
+        """As observed."""
+        seen = self.observed.get(Address(Port.kind, name))
+        return seen if isinstance(seen, Port) else None
+
+
+def _known(kind: type[SwitchPort]) -> Mapping[str, object]:
+    """What a LAG is when it has just been made."""
+    return ios_parse.DEFAULTS if kind is Lag else {}
+
+
+def port_lines(port: Port, before: Port | None, change: Change, scene: Scene) -> list[str]:
+    """The lines of a declared port."""
+    fields = change.field_names
+    lines = properties(port, before, fields)
+    if "lag" in fields and port.lag == "none":
+        lines = ["no channel-group", *lines]
+        if "admin" not in fields and before is not None and before.admin == "up":
+            lines.append("no shutdown")
+    elif "lag" in fields and port.lag is not None:
+        lag = scene.soon(Lag, port.lag)
+        there = before is not None and before.lag not in (None, "none", port.lag)
+        group = f"channel-group {port.lag} mode {GROUP_MODES[lag.lacp if lag else None]}"
+        agreed = [] if lag is None else agreeing(before, lag, fields)
+        lines = [*(["no channel-group"] if there else []), *agreed, *lines, group]
+    return [f"interface {port.name}", *(f" {line}" for line in lines)] if lines else []
+
+
+def lag_lines(lag: Lag, before: Lag | None, change: Change, scene: Scene) -> list[str]:
+    """The lines of a declared LAG."""
+    target = scene.soon(Lag, lag.name) or lag
+    fields = change.field_names
+    own = properties(lag, before or Lag(name=lag.name, **ios_parse.DEFAULTS), fields)
+    bundle = [f"interface {ios_parse.CHANNEL}{lag.name}", *(f" {line}" for line in own)]
+    had = set(before.members or ()) if before else set()
+    wanted = list(lag.members or ()) if lag.members is not None else sorted(had)
+    mode = GROUP_MODES[target.lacp]
+    moded = "lacp" in fields and before is not None
+    anew = moded and before is not None and (before.lacp is None or "off" in (before.lacp, lag.lacp))
+    gone = [name for name in before.members or () if name not in wanted] if before else []
+    left = [line for name in gone for line in leaving(name, before, scene)]
+    if anew:  # no member of the new protocol is taken while there is one of the old
+        stay = [name for name in wanted if name in had]
+        left += [line for name in stay for line in (f"interface {name}", " no channel-group")]
+    joined = []
+    for name in wanted:
+        if name in had and not moded:
+            continue
+        agreed = [] if name in had else agreeing(scene.port(name), target)
+        away = _elsewhere(scene.port(name), lag.name)
+        joined += [f"interface {name}", *(f" {line}" for line in [*away, *agreed])]
+        joined.append(f" channel-group {lag.name} mode {mode}")
+        if anew and (seen := scene.soon(Port, name)) and seen.admin == "up":
+            joined.append(" no shutdown")
+    if before is None:
+        return [*joined, *bundle]
+    return [*left, *(bundle if own or not (left or joined) else []), *joined]
+
+
+def lag_gone(before: Lag, scene: Scene) -> list[str]:
+    """The lines that remove a LAG and leave its members as ports of their own."""
+    left = [line for name in before.members or () for line in leaving(name, before, scene)]
+    return [*left, f"no interface {ios_parse.CHANNEL}{before.name}"]
+
+
+def leaving(name: str, lag: Lag | None, scene: Scene) -> list[str]:
+    """A member leaves ``lag`` and loses what it has of it, but for what the site says of the port."""
+    lines = [f"interface {name}", " no channel-group"]
+    port, change = scene.port(name), scene.changes.get(Address(Port.kind, name))
+    if port is None:
+        return lines
+    said = {*getattr(port, "said", ()), *(change.field_names if change else ())}
+    for field in SHARED:
+        value = getattr(port, field)
+        inherited = lag is not None and value == getattr(lag, field)
+        if inherited and field not in said and value != ios_parse.DEFAULTS[field]:
+            lines.append(f" {RESETS[field]}")
+    soon = scene.soon(Port, name)
+    if port.admin == "up" and (soon is None or soon.admin == "up"):
+        lines.append(" no shutdown")
+    return lines
+
+
+def agreeing(port: Port | None, lag: Lag, but: Collection[str] = ()) -> list[str]:
+    """What makes ``port`` agree with ``lag`` before it joins; ``but`` are fields set anyhow."""
+    if port is None:
+        return []
+    if lag.mode == "routed":
+        return [] if port.mode == "routed" else ["no switchport"]
+    wanted = {
+        field: getattr(lag, field)
+        for field in (*SHARED, "mtu")
+        if field not in but
+        and getattr(lag, field) is not None
+        and getattr(lag, field) != getattr(port, field)
+    }
+    return properties(Port(name=port.name, **wanted), port, frozenset(wanted))
+
+
+def _elsewhere(port: Port | None, lag: str) -> list[str]:
+    """A port cannot go from one LAG to another at once."""
+    return ["no channel-group"] if port and port.lag not in (None, "none", lag) else []
+
+
+def properties(port: SwitchPort, before: SwitchPort | None, fields: frozenset[str]) -> list[str]:
+    """What ports and LAGs have in common, without the line that names the interface."""
+    lines: list[str] = []
+    if "description" in fields:
+        lines.append(f"description {port.description}" if port.description else "no description")
+    if "admin" in fields and port.admin == "down":
+        lines.append("shutdown")
+    if "mtu" in fields:
+        lines.append(f"mtu {port.mtu}")
+    if before is not None and before.mode == "routed" and fields & _SWITCHING:
+        lines.append("switchport")
+    trunk = _trunk(port, before, fields)
+    access = [f"switchport access vlan {port.access_vlan}"] if "access_vlan" in fields else []
+    mode = [MODE_LINES[port.mode]] if "mode" in fields and port.mode in MODE_LINES else []
+    trunking = (port.mode or (before.mode if before else None)) == "trunk"
+    lines += [*trunk, *mode, *access] if trunking else [*access, *mode, *trunk]
+    if "admin" in fields and port.admin == "up":
+        lines.append("no shutdown")
+    return lines
+
+
+def _trunk(port: SwitchPort, before: SwitchPort | None, fields: frozenset[str]) -> list[str]:
+    gained: list[str] = []
+    lost: list[str] = []
+    if "allowed_vlans" in fields and port.allowed_vlans is not None:
+        old = before.allowed_vlans if before else None
+        gained, lost = allowed(
+            None if old is None else vlanset.parse(old), vlanset.parse(port.allowed_vlans)
+        )
+    native = [f"switchport trunk native vlan {port.native_vlan}"] if "native_vlan" in fields else []
+    return [*gained, *native, *lost]
+
+
+def allowed(before: frozenset[int] | None, after: frozenset[int]) -> tuple[list[str], list[str]]:
+    """Lines that let VLANs in, and lines that shut VLANs out."""
+    command = "switchport trunk allowed vlan"
+    if after == _ALL or not after:
+        return [f"{command} {vlanset.show(after)}"], []
+    whole = f"{command} {vlanset.show(after)}"
+    if before is None or before in (_ALL, frozenset()):
+        if len(whole) < LINE:
+            return [whole], []
+        if before == _ALL:  # a set in several lines would shut out for a moment what stays
+            return [], chunks(f"{command} remove", before - after)
+        first, *more = chunks(command, after)
+        return [first, *(line.replace(command, f"{command} add", 1) for line in more)], []
+    return chunks(f"{command} add", after - before), chunks(f"{command} remove", before - after)
+
+
+def chunks(command: str, ids: Iterable[int]) -> list[str]:
+    """``command`` with lists of ``ids``, in as many lines as it takes."""
+    lines: list[str] = []
+    for part in vlanset.ranges(ids):
+        # 5 stands for the blank and an " add" that may still be put in.
+        if lines and len(lines[-1]) + 1 + len(part) + 5 <= LINE:
+            lines[-1] += f",{part}"
+        else:
+            lines.append(f"{command} {part}")
+    return lines
+
+
+def disagreements(changes: Iterable[Change], observed: Mapping[Address, Resource]) -> dict[Address, str]:
+    """Ports of which the site wants something else than of the LAG that they are in, each with the
+    reason: IOS would suspend them."""
+    scene = Scene(changes, observed)
+    found = {}
+    for address, change in scene.changes.items():
+        if not isinstance(change.after, Port) or change.action not in ("create", "update"):
+            continue
+        port = scene.soon(Port, address.name)
+        lag = scene.soon(Lag, port.lag) if port and port.lag not in (None, "none") else None
+        if lag is None:
+            continue
+        wrong = [
+            f"{field} {getattr(lag, field)!r}"
+            for field in SHARED
+            if getattr(change.after, field) not in (None, getattr(lag, field))
+        ]
+        if wrong:
+            found[address] = f"it is a member of lag/{lag.name}, which has {', '.join(wrong)}"
+    return found
