@@ -40,6 +40,27 @@ class Session(Protocol):
         """Leave in order, as far as that is still possible. Never raises."""
 
 
+class Recorder(Protocol):
+    """Keeps what is said between a session and its device."""
+
+    def stream(self, kind: str, stream: Any) -> Any:
+        """``stream`` (of a ``ssh`` shell, a ``serial`` line), listened to."""
+
+    def exchange(self, kind: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Keep one request (of ``exec``, ``snmp``, ``http``) and its answer."""
+
+
+class Replay(Protocol):
+    """Stands for a device: answers what was recorded of it. Raises Unreachable for anything else,
+    and where the recording is cut off."""
+
+    def stream(self, kind: str) -> Any:
+        """The next stream that was recorded."""
+
+    def exchange(self, kind: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to a request."""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What a session may need besides its way."""
 
@@ -51,6 +72,10 @@ class Surroundings(msgspec.Struct, frozen=True):
     """False: the session opened must be of a type that has no way to write."""
     stop: threading.Event = msgspec.field(default_factory=threading.Event)
     """Set when the process must leave: waits inside a session end early."""
+    recorder: Recorder | None = None
+    """Listens to the session."""
+    replay: Replay | None = None
+    """Instead of the device: nothing is connected to."""
 
 
 class Provider(Protocol[S_contra]):
@@ -107,6 +132,20 @@ class Provider(Protocol[S_contra]):
 
 
 AnyProvider = Provider[Any]
+
+
+class Reboots(Protocol[S_contra]):
+    """What a provider of outlets has besides, when they can be rebooted: somebody asks for that by
+    the CLI, no declaration ever does."""
+
+    def reboot(self, session: S_contra, name: str) -> None:
+        """I/O: take the outlet's power away and give it back, and return when it is on again. A
+        command that the device has pending for it is cancelled first.
+
+        Raises Permanent for an outlet that is off, and Rejected when the device does not do it. When
+        the session is told to stop it leaves no outlet without power that would not have got it back
+        by the device itself, and raises Temporary.
+        """
 
 
 class Registry:

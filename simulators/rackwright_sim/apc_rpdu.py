@@ -64,6 +64,7 @@ PENDING: dict[Phase, int] = {
 UNIT = Unit(
     object_id="1.3.6.1.4.1.318.1.3.4.6",
     engine=318,
+    model="AP8641",
     description="APC Web/SNMP Management Card (MB:v4.1.0 PF:{firmware} MN:{model} HR:02 SN:{serial})",
     shows={
         (*CONTROL, 4): {"on": ON, "off": OFF},

@@ -63,7 +63,7 @@ class Box:
 
     writing: ClassVar[re.Pattern[str]]
     """Found in commands that can change the device."""
-    refusal: ClassVar[str]
+    refusal: ClassVar[Reply]
     """What the device answers to a command that it refuses."""
     leaving: ClassVar[frozenset[str]] = frozenset({"exit", "logout", "quit"})
 
@@ -144,7 +144,7 @@ class Box:
             return Reply(cut=True)
         if faults.reject or (faults.reject_only and re.search(faults.reject_only, line)):
             self.counters.rejected += 1
-            return Reply(self.refusal, status=1)
+            return self.refusal
         held = copy.deepcopy(self.data) if faults.lie else None
         reply = self.answer(line)
         if held is not None:

@@ -52,7 +52,6 @@ class PtyLine:
         """The pty's own name, once it is started."""
         self._master = -1
         self._out = bytearray()
-        self._reading = False
         self._waiting: asyncio.TimerHandle | None = None
 
     @property
@@ -67,6 +66,31 @@ class PtyLine:
         elif self.link.exists():
             raise FileExistsError(f"{self.link} is there already, and is no link of a simulator")
         self._loop = asyncio.get_running_loop()
+        self._open()
+        self.link.parent.mkdir(parents=True, exist_ok=True)
+        self.link.symlink_to(self.pty)
+
+    async def stop(self) -> None:
+        """Close the line and take the link away."""
+        if self._master < 0:
+            return
+        self._let_go()
+        os.close(self._master)
+        self._master = -1
+        if self.link.is_symlink() and str(self.link.readlink()) == self.pty:
+            self.link.unlink()
+
+    def hang_up(self) -> None:
+        """On the loop: close the line under its client. A new one is there before it notices."""
+        old = self._master
+        self._let_go()
+        self._open()
+        fresh = self.link.with_name(f"{self.link.name}.new")
+        fresh.symlink_to(self.pty)
+        fresh.replace(self.link)
+        os.close(old)
+
+    def _open(self) -> None:
         self._master, slave = os.openpty()
         self.pty = os.ttyname(slave)
         tty.setraw(slave)  # the terminal that echoes is the device
@@ -75,22 +99,14 @@ class PtyLine:
         self._end = self._attach(self._write, self._loop.call_later)
         self._end.start()
         self._await_client()
-        self.link.parent.mkdir(parents=True, exist_ok=True)
-        self.link.symlink_to(self.pty)
 
-    async def stop(self) -> None:
-        """Close the line and take the link away."""
-        if self._master < 0:
-            return
+    def _let_go(self) -> None:
         if self._waiting:
             self._waiting.cancel()
         self._end.stop()
+        self._out.clear()
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
-        os.close(self._master)
-        self._master = -1
-        if self.link.is_symlink() and str(self.link.readlink()) == self.pty:
-            self.link.unlink()
 
     def __enter__(self) -> Self:
         on_thread(self.start())

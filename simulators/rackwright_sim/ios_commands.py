@@ -83,7 +83,7 @@ CONFIG: dict[str, Action] = {
 VLAN: dict[str, Action] = {
     "end": put.end,
     "exit": put.leave_submode,
-    "name <word32>": put.vlan_name,
+    "name <line>": put.vlan_name,
     "no name": put.no_vlan_name,
     "no name <word32>": put.no_vlan_name,
 }

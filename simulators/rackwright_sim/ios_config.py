@@ -154,7 +154,8 @@ class Config:
             if unnamed:
                 yield from (f"vlan {show_vlans(unnamed)} ", "!")
                 unnamed = []
-            yield from (f"vlan {vlan}", f" name {self.vlans[vlan]}", "!")
+            name = self.vlans[vlan]
+            yield from (f"vlan {vlan}", f' name "{name}"' if " " in name else f" name {name}", "!")
         if unnamed:
             yield from (f"vlan {show_vlans(unnamed)} ", "!")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +17,10 @@ from rackwright_sim.ios_config import (
     short_name,
 )
 from rackwright_sim.ios_session import CliError, IosSession
+
+
+VLAN_NAME = 32
+_QUOTED = re.compile(r'"([^"]+)"')
 
 
 def _names(session: IosSession) -> Iterator[str]:
@@ -67,7 +72,11 @@ def no_vlan(session: IosSession, text: str) -> None:
         session.config.vlans.pop(gone, None)
 
 
-def vlan_name(session: IosSession, name: str) -> None:
+def vlan_name(session: IosSession, text: str) -> None:
+    quoted = _QUOTED.fullmatch(text)
+    name = quoted[1] if quoted else text
+    if len(name) > VLAN_NAME or (" " in name and not quoted):
+        raise CliError("% Invalid input detected at '^' marker.")
     if len(session.vlans) != 1:
         raise CliError("% Command rejected: a name is for one VLAN, not for a range of them")
     (vlan,) = session.vlans

@@ -5,6 +5,7 @@ Pure: `IosSession.run` takes a line and gives a `Reply`. Echo, paging and time a
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -284,10 +285,8 @@ def refuses(pattern: str, line: str) -> bool:
     said = line.strip()
     lines = [said]
     if found := _VLAN_LIST.fullmatch(said):
-        try:
+        with contextlib.suppress(BadVlanList):  # it will be refused for that
             lines += [f"{found[1] or ''}vlan {vlan}" for vlan in parse_vlans(found[2])]
-        except BadVlanList:
-            pass  # it will be refused for that
     return any(re.search(pattern, one) for one in lines)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VLAN_PORTS_WIDTH = 32
 TRUNK_LINE_WIDTH = 80
 NVRAM = 2097152
+MEDIA = "10/100/1000BaseTX"
 _VLAN_TYPES = {
     1002: ("fddi", "-", "-"),
     1003: ("tr", "-", "srb"),
@@ -24,11 +25,11 @@ _VLAN_TYPES = {
 
 
 def vlan_brief(session: IosSession) -> str:
-    """Ports are listed below their access VLAN, unless they trunk right now."""
+    """Ports are listed below their access VLAN, unless they trunk right now or are in a channel."""
     device, config = session.device, session.device.running
     ports: dict[int, list[str]] = {}
     for name, port in config.ports.items():
-        if device.operation(name) != "trunk":
+        if device.operation(name) != "trunk" and not port.channel:
             ports.setdefault(port.access, []).append(short_name(name))
     out = [
         "",
@@ -159,7 +160,7 @@ def interfaces_status(session: IosSession, only: str = "") -> str:
         duplex, speed = ("a-full", "a-1000") if status == "connected" else ("auto", "auto")
         out.append(
             f"{short_name(name):<12} {port.description[:18]:<18} {status:<12} {belongs:<10} "
-            f"{duplex:>6} {speed:>6} 10/100/1000BaseTX"
+            f"{duplex:>6} {speed:>6} {'' if name.startswith('Port-channel') else MEDIA}".rstrip()
         )
     return "\n".join(out) + "\n"
 
@@ -184,12 +185,13 @@ def _interface(device: IosDevice, name: str) -> Iterator[str]:
             state = "administratively down, line protocol is down (disabled)"
         else:
             state = f"{_UP} (connected)" if device.linked(name) else f"{_DOWN} (notconnect)"
-        hardware, description = "Gigabit Ethernet", port.description
+        bundle = name.startswith("Port-channel")
+        hardware, description = "EtherChannel" if bundle else "Gigabit Ethernet", port.description
         size = port.mtu or config.system_mtu
         up = device.linked(name)
         speed = (
             f"  {'Full' if up else 'Auto'}-duplex, {'1000Mb/s' if up else 'Auto-speed'}, "
-            "media type is 10/100/1000BaseTX"
+            f"media type is {'unknown' if bundle else MEDIA}"
         )
     yield f"{name} is {state}"
     yield f"  Hardware is {hardware}, address is {mac} (bia {mac})"

@@ -156,6 +156,8 @@ class FrrSession:
             return ""
         if self.node:
             return self._configure(line)
+        if line.startswith("show interface ") and (name := line.split()[2]) in self.device.ports:
+            return self._interfaces(name)
         action = self._commands.get(line)
         return action(self) if action else self._no(f"% Unknown command: {line}")
 
@@ -237,9 +239,11 @@ class FrrSession:
             "Copyright 1996-2005 Kunihiro Ishiguro, et al.\n"
         )
 
-    def _interfaces(self) -> str:
+    def _interfaces(self, only: str = "") -> str:
         text = ""
         for index, (name, port) in enumerate(self.device.ports.items(), start=2):
+            if only and name != only:
+                continue
             up = port.real and not port.shutdown
             text += f"Interface {name} is {'up, line protocol is up' if up else 'down'}\n"
             text += "  Link ups:       0    last: (never)\n  Link downs:     0    last: (never)\n"

@@ -15,6 +15,7 @@ from rackwright_sim.cli_box import Access, Box, Reply
 from rackwright_sim.faults import Faults
 
 VERSION = "2.3.27"
+NODES = tuple(f"node{number}" for number in range(1, 17))
 NOT_FOUND, NO_SUCH_NODES, COMMAND_WITH_ERRORS, QUERY_WITH_ERRORS = 127, 209, 210, 211
 DONE = "Command completed successfully\n"
 _ON = {"-1": "on", "--on": "on", "-0": "off", "--off": "off", "-c": "cycle", "--cycle": "cycle"}
@@ -25,12 +26,12 @@ class PowermanHost(Box):
     answer."""
 
     writing: ClassVar[re.Pattern[str]] = re.compile(r" (?:-1|-0|-c|--on|--off|--cycle) ")
-    refusal = "pdu: connect timeout\nCommand completed with errors\n"
+    refusal = Reply("pdu: connect timeout\nCommand completed with errors\n", COMMAND_WITH_ERRORS)
     leaving: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
-        nodes: Sequence[str] = tuple(f"node{number}" for number in range(1, 17)),
+        nodes: Sequence[str] = NODES,
         *,
         away: Sequence[str] = (),
         access: Access | None = None,

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rackwright_sim.faults import Faults
 from rackwright_sim.loop import on_thread
+from rackwright_sim.modal_making import arista_eos
+from rackwright_sim.qbridge_making import qbridge
 
 if TYPE_CHECKING:
-    from rackwright_sim.apc_rpdu import ApcRpdu
     from rackwright_sim.ios_device import IosDevice
+    from rackwright_sim.modal_device import ModalDevice
+    from rackwright_sim.qbridge import QBridge
+    from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 
 IOS_PORTS = 24
 """Ports of a simulated switch, GigabitEthernet1/0/1 and on, if its links name no others."""
@@ -84,7 +88,7 @@ class _Server(Protocol):
 class _Making:
     """What the simulator of one node consists of."""
 
-    device: IosDevice | ApcRpdu
+    device: IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]
     servers: list[tuple[_Server, Callable[[], Endpoint]]]
     skipped: list[str]
 
@@ -93,7 +97,7 @@ class Farm:
     """Running simulators. ``with`` stops them in the end."""
 
     def __init__(self) -> None:
-        self.devices: dict[str, IosDevice | ApcRpdu] = {}
+        self.devices: dict[str, IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]] = {}
         """By node: their ``counters`` can be read, their ``faults`` replaced."""
         self.endpoints: list[Endpoint] = []
         self.skipped: list[str] = []
@@ -252,9 +256,11 @@ def _address(peer: str) -> str:
     return f"5254.{digest >> 16:04x}.{digest & 0xFFFF:04x}"
 
 
-def _apc_rpdu(node: SimNode, state: Path | None) -> _Making:
-    from rackwright_sim.apc_rpdu import ApcRpdu, RpduOptions
+def _snmp_pdu(node: SimNode, state: Path | None) -> _Making:
     from rackwright_sim.snmp_agent import Access, User
+    from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
+    from rackwright_sim.snmp_pdu_unit import PduOptions
+    from rackwright_sim.snmp_pdu_units import UNITS
 
     ways = [way.options for way in node.ways if way.transport == "snmp"]
     communities = tuple(way["community"] for way in ways if way.get("community"))
@@ -269,16 +275,16 @@ def _apc_rpdu(node: SimNode, state: Path | None) -> _Making:
         for way in ways
         if str(way.get("version", "2c")) == "3"
     )
-    pdu = ApcRpdu(
-        RpduOptions(
-            name=node.name,
-            latency=node.latency,
-            access=Access(read=communities, write=communities, users=users),
-        ),
+    options = PduOptions(
+        name=node.name,
+        latency=node.latency,
+        access=Access(read=communities, write=communities, users=users),
+    )
+    pdu = SnmpPdu(
+        PduDevice(UNITS[node.platform], options, state=_kept(state, node)),
         host=_one(node, "host", "127.0.0.1"),
         port=int(_one(node, "port", "0" if any(way.get("port") == 0 for way in ways) else "161")),
         faults=node.faults,
-        state=_kept(state, node),
     )
     made = _Making(
         pdu, [], [_unsimulated(node, way) for way in node.ways if way.transport != "snmp"]
@@ -292,7 +298,14 @@ def _apc_rpdu(node: SimNode, state: Path | None) -> _Making:
 
 
 PLATFORMS: dict[str, Callable[[SimNode, Path | None], _Making]] = {
-    "apc_rpdu": _apc_rpdu,
+    "apc_rpdu": _snmp_pdu,
+    "apc_rpdu2": _snmp_pdu,
+    "arista_eos": arista_eos,
     "cisco_ios": _cisco_ios,
+    "eaton_epdu": _snmp_pdu,
+    "qbridge": qbridge,
+    "raritan_pdu2": _snmp_pdu,
+    "servertech_sentry3": _snmp_pdu,
+    "servertech_sentry4": _snmp_pdu,
 }
 """Simulators by the platform's name."""

@@ -155,7 +155,7 @@ class PduDevice:
         options = self.options
         return text.format(
             name=options.name,
-            model=options.model,
+            model=options.model or self.unit.model,
             serial=options.serial,
             firmware=options.firmware,
         )

@@ -34,6 +34,7 @@ class Unit:
     object_id: str
     engine: int
     """The vendor's enterprise number, for the SNMP engine id."""
+    model: str
     description: str
     banks: tuple[Path, ...] = ((),)
     """The index before the outlet's number, for each bank of outlets."""
@@ -67,7 +68,8 @@ class PduOptions:
     outlets: int = 24
     """In each bank."""
     banks: int = 1
-    model: str = "AP8641"
+    model: str = ""
+    """Empty: the unit's usual one."""
     serial: str = "5A1000E00001"
     firmware: str = "v6.7.2"
     lag: float = 0.0

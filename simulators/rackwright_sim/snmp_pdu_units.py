@@ -1,10 +1,8 @@
-"""PDUs of Raritan, Server Technology and Eaton as data, each written from its vendor's MIB.
-
-`apc_rpdu` has APC's.
-"""
+"""PDUs of APC, Raritan, Server Technology and Eaton as data, each written from its vendor's MIB."""
 
 from __future__ import annotations
 
+from rackwright_sim import apc_rpdu
 from rackwright_sim.snmp_agent import Gauge, Path
 from rackwright_sim.snmp_pdu_unit import Number, Unit
 
@@ -16,6 +14,7 @@ _SWITCHING, _CONFIGURATION = (*RARITAN, 4, 1, 2, 1), (*RARITAN, 3, 5, 3, 1)
 RARITAN_PX3 = Unit(
     object_id="1.3.6.1.4.1.13742.6",
     engine=13742,
+    model="PX3-5190R",
     description="Raritan PDU, MD:{model} HW:0x10 FW:{firmware}",
     banks=((1,), (2,)),  # pduId
     shows={
@@ -45,6 +44,7 @@ _OUTLET3 = (*SENTRY3, 2, 3, 1)
 SENTRY_CDU = Unit(
     object_id="1.3.6.1.4.1.1718.3",
     engine=1718,
+    model="CW-24V2C458C1",
     description="Sentry Switched CDU",
     banks=((1, 1), (1, 2), (1, 3)),  # tower, infeed
     shows={
@@ -78,6 +78,7 @@ _OUTLET4 = (*SENTRY4, 8)
 SENTRY_PRO = Unit(
     object_id="1.3.6.1.4.1.1718.4",
     engine=1718,
+    model="C2WG36TE-DQME2M66",
     description="Sentry Switched PDU",
     banks=((1, 1), (1, 2)),  # unit, input cord
     shows={
@@ -110,6 +111,7 @@ _CONTROL = (*EATON, 6, 6, 1)
 EATON_EPDU = Unit(
     object_id="1.3.6.1.4.1.534.6.6.7",
     engine=534,
+    model="EMA114-10",
     description="Eaton ePDU MA 1P IN:L6-30P 24A OUT:20xC13, 4xC19",
     banks=((0,), (1,)),  # strappingIndex
     shows={
@@ -138,6 +140,8 @@ EATON_EPDU = Unit(
 )
 
 UNITS = {
+    "apc_rpdu": apc_rpdu.UNIT,
+    "apc_rpdu2": apc_rpdu.UNIT,
     "raritan_pdu2": RARITAN_PX3,
     "servertech_sentry3": SENTRY_CDU,
     "servertech_sentry4": SENTRY_PRO,

@@ -5,7 +5,6 @@ Answers are those of vpcd 2.3.27 itself, which the tests hold beside it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ class Vpcd(Box):
     """One controller. All plugs are off when it is new."""
 
     writing: ClassVar[re.Pattern[str]] = re.compile(r"^(?:on|off|reset|flash|unflash)\b")
-    refusal = "UNKNOWN: refused"
+    refusal = Reply("UNKNOWN: refused")
     leaving: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
@@ -67,15 +66,6 @@ class VpcdLine(PtyLine):
     def __init__(self, box: Vpcd, link: Path) -> None:
         super().__init__(link, lambda write, later: _End(self, box, write, later))
         self.box = box
-        self._again: asyncio.Task[None] | None = None
-
-    def hang_up(self) -> None:
-        """Close the line under its client."""
-        self._again = asyncio.get_running_loop().create_task(self._anew())
-
-    async def _anew(self) -> None:
-        await self.stop()
-        await self.start()
 
 
 class _End:

@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from rackwright.model.site import Way
+from rackwright_providers.pdu import units
 
 HERE = Path(__file__).parent
 
@@ -97,15 +98,24 @@ def load_case(path: Path) -> Case:
 
 
 def cases() -> Mapping[str, Case]:
-    """All cases by platform."""
+    """All cases by platform; a platform that is one table and has no file gets a case from it."""
     found = {path.stem: load_case(path) for path in sorted((HERE / "cases").glob("*.yaml"))}
     assert all(case.platform == name for name, case in found.items())
+    for platform in units.platforms():
+        if platform not in found:
+            from . import outlet_tables
+
+            found[platform] = outlet_tables.case(platform, units.provider(platform).table)
     return found
 
 
 def rigs(platform: str) -> Mapping[str, Maker]:
     """The rigs of ``platform`` by ``sim``, ``real`` or another word for ids: ``RIGS`` of the module
-    ``tests.conformance.rigs.PLATFORM``."""
+    ``tests.conformance.rigs.PLATFORM``, or made from its table where it has one and no such module."""
+    if platform in units.platforms() and not (HERE / "rigs" / f"{platform}.py").exists():
+        from . import outlet_tables
+
+        return outlet_tables.rigs(units.provider(platform).table)
     found: Mapping[str, Maker] = importlib.import_module(f"tests.conformance.rigs.{platform}").RIGS
     return found
 

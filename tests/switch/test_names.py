@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rackwright.model.errors import Permanent
+from rackwright_providers.pdu import units
 from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.switch.resources import Vlan
 
@@ -14,10 +16,16 @@ def test_a_vlan_is_named_by_its_id(name: str) -> None:
         Vlan(name=name)
 
 
-@pytest.mark.parametrize("name", ["0", "1000", "one", "1.5", "٣", "", "-1"])
-def test_an_outlet_is_named_by_its_number(name: str) -> None:
-    with pytest.raises(ValueError, match="1 to 999"):
+@pytest.mark.parametrize("name", ["٣", "", "-1", "web[1-3]", "a,b", "a b", "x" * 65])
+def test_an_outlet_has_one_plain_name(name: str) -> None:
+    with pytest.raises(ValueError, match="an outlet's name is"):
         Outlet(name=name)
+
+
+@pytest.mark.parametrize("name", ["0", "1000", "one", "1.5", "1.0"])
+def test_an_outlet_of_an_snmp_unit_is_named_by_its_number(name: str) -> None:
+    with pytest.raises(Permanent, match="by its number"):
+        units.provider("apc_rpdu").canonical(Outlet(name=name))
 
 
 @pytest.mark.parametrize("name", ["1", "4094", "0666"])

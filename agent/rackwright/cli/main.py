@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("converge", "Show as a diff what a converge would do; write nothing"),
     "agent": ("converge", "Converge this host, once or as a daemon"),
     "delegate": ("converge", "Converge managed nodes (switches, PDUs), once or as a daemon"),
+    "outlet": ("outlet", "List a PDU's outlets, or reboot one"),
     "discover": ("discover", "Find and print a node's facts and links"),
     "store": ("store", "Serve a site from git to agents and delegates"),
     "status": ("ask", "Show every node: revision, state, last run, what it waits for"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,8 @@ class Declarations(msgspec.Struct, frozen=True, dict=True):
     unusable: Mapping[str, str]
     """Declared address → why it cannot be used on this platform, or now."""
     ledger_only: Mapping[Address, Resource]
-    """What the ledger names and nothing declares any more, as last applied."""
+    """What the ledger names and nothing declares to be there, as last applied, secrets in clear where
+    they are still known: a provider may need one to find what is to go."""
     waiting: frozenset[str]
     """Addresses of which nothing may be removed: deferred or unusable."""
 
@@ -103,6 +105,7 @@ def prepare(
         for declared, shown, resource in typed
     )
     known = {item.address for item in items}
+    present = {item.address for item in items if item.resource.ensure == "present"}
     for key, entry in ledger.entries.items():
         if entry.made and entry.address not in known and key not in waiting:
             why = _hindrance(entry, kinds, provider)
@@ -115,8 +118,8 @@ def prepare(
         {
             entry.address: resource
             for entry in ledger.entries.values()
-            if entry.address not in known
-            for resource in (_last_applied(entry, kinds),)
+            if entry.address not in present
+            for resource in (_last_applied(entry, kinds, secrets),)
             if resource is not None
         },
         frozenset(waiting),
@@ -167,12 +170,18 @@ def _needs_here(
     return frozenset(here | {aliases.get(need, need) for need in resource.implied_needs()})
 
 
-def _last_applied(entry: Entry, kinds: Mapping[str, type[Resource]]) -> Resource | None:
+def _last_applied(
+    entry: Entry, kinds: Mapping[str, type[Resource]], secrets: Mapping[str, str]
+) -> Resource | None:
     kind = kinds.get(entry.type)
     if kind is None:
         return None
+    data = entry.data
+    if names_in(data):
+        with contextlib.suppress(RackwrightError):  # a secret that is gone stays a marker
+            data = reveal(data, secrets)
     try:
-        return from_data(kind, entry.data)
+        return from_data(kind, data)
     except msgspec.ValidationError:
         # Written by another version whose noun had other fields: the name is what counts.
         return kind(name=str(entry.data["name"]), ensure="absent")

@@ -73,6 +73,10 @@ class Masker:
         """Whether there is nothing to mask."""
         return self._pattern is None
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where known secrets stand in ``text``."""
+        return [found.span() for found in self._pattern.finditer(text)] if self._pattern else []
+
     def text(self, text: str) -> str:
         """``text`` with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text

@@ -149,7 +149,7 @@ class Redfish:
         links = [
             FoundLink(port=system.id, peer=peer, how="slot")
             for system in systems
-            if (peer := model.text(system.data, "SerialNumber") or model.text(system.data, "UUID"))
+            if (peer := _described(system.data).get("serial") or system.data.get("UUID"))
         ]
         return Facts(values={k: v for k, v in values.items() if v}, links=tuple(sorted(links)))
 
@@ -191,7 +191,7 @@ def step(change: Change, after: Blade) -> RedfishStep:
     if boot == "none":
         lines.append("BootSourceOverrideEnabled = Disabled")
     elif boot:
-        lines.append(f"BootSourceOverrideTarget = {model.BOOT[boot]}, Continuous")
+        lines.append(f"BootSourceOverrideTarget = {model.BOOT[boot][0]}, Continuous")
     if power == "off" and after.grace is not None:
         lines.append(f"ComputerSystem.Reset GracefulShutdown, ForceOff after {after.grace} s")
     elif power:

@@ -19,16 +19,19 @@ ROOT = "/redfish/v1/"
 
 Boot = Literal["none", "pxe", "disk", "cdrom", "usb", "bios"]
 
-BOOT: Mapping[Boot, str] = {
-    "none": "None",
-    "pxe": "Pxe",
-    "disk": "Hdd",
-    "cdrom": "Cd",
-    "usb": "Usb",
-    "bios": "BiosSetup",
+BOOT: Mapping[Boot, tuple[str, ...]] = {
+    "none": ("None",),
+    "pxe": ("Pxe",),
+    "disk": ("Hdd",),
+    "cdrom": ("Cd", "CD/DVD"),
+    "usb": ("Usb", "UsbKey"),
+    "bios": ("BiosSetup",),
 }
-"""BootSourceOverrideTarget."""
-BOOT_BY_TARGET: Mapping[str, Boot] = {target: boot for boot, target in BOOT.items()}
+"""BootSourceOverrideTarget: the schema's value, then what a service with Redfish 1.0 calls it (a
+recorded Supermicro X10)."""
+BOOT_BY_TARGET: Mapping[str, Boot] = {
+    target: boot for boot, targets in BOOT.items() for target in targets
+}
 
 RESETS: Mapping[str, tuple[str, ...]] = {
     "on": ("On", "ForceOn"),
@@ -117,14 +120,16 @@ def boot_change(boot: Boot, target: System) -> dict[str, Any]:
     """The body of the PATCH. Raises Rejected for what the system does not allow."""
     if boot == "none":
         return {"Boot": {"BootSourceOverrideEnabled": "Disabled"}}
-    wanted = BOOT[boot]
-    if target.targets and wanted not in target.targets:
+    known = [one for one in BOOT[boot] if not target.targets or one in target.targets]
+    if not known:
         allowed = ", ".join(target.targets)
-        raise Rejected(f"{target.id} does not start from {wanted}; it allows {allowed}")
+        raise Rejected(f"{target.id} does not start from {BOOT[boot][0]}; it allows {allowed}")
     if target.modes and "Continuous" not in target.modes:
         allowed = ", ".join(target.modes)
         raise Rejected(f"{target.id} takes a boot device only as {allowed}, not Continuous")
-    return {"Boot": {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": wanted}}
+    return {
+        "Boot": {"BootSourceOverrideEnabled": "Continuous", "BootSourceOverrideTarget": known[0]}
+    }
 
 
 def action_values(data: Any) -> tuple[str, ...]:

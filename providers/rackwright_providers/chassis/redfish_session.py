@@ -18,7 +18,6 @@ from rackwright.provider import Surroundings
 from rackwright_providers.chassis import redfish_model as model
 from rackwright_providers.transport.http import (
     Answer,
-    HttpReader,
     HttpRefused,
     HttpSession,
     open_http,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import functools
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -14,13 +16,37 @@ class Object(NamedTuple):
 
     oid: str
     name: str
+    syntax: str = ""
+    """Of an enumeration the values, as the MIB has them: ``off(1), on(2)``. Others of this table are
+    given by these names; the conformance suite takes them at their word."""
+
+    def value(self, named: int | str) -> int:
+        """The number of a value. Raises ValueError for a name that is not in `syntax`."""
+        if isinstance(named, int):
+            return named
+        try:
+            return enumeration(self.syntax)[named]
+        except KeyError:
+            raise ValueError(f"{self.name} has no value {named!r}, only {self.syntax!r}") from None
+
+
+@functools.cache
+def enumeration(syntax: str) -> Mapping[str, int]:
+    """``off(1), on(2)`` as names and numbers."""
+    return {name: int(number) for name, number in re.findall(r"(\w+)\s*\(\s*(-?\d+)\s*\)", syntax)}
 
 
 class Setting(NamedTuple):
     """A column and the value (INTEGER) to write into it, or to find there."""
 
     column: Object
-    value: int
+    named: int | str
+    """The number, or the name of an enumeration's value."""
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return self.column.value(self.named)
 
 
 class Label(NamedTuple):
@@ -48,10 +74,16 @@ class Pending(NamedTuple):
     """A column that shows a command which is not carried out yet."""
 
     column: Object
-    values: Container[int]
+    values: range | tuple[int | str, ...]
     """Its values while there is one."""
     cancel: Setting | None = None
     """What takes the command back, where the unit can."""
+
+    def holds(self, number: int | None) -> bool:
+        """Whether ``number`` in the column says that a command is pending."""
+        if isinstance(self.values, range):
+            return number in self.values
+        return number in {self.column.value(named) for named in self.values}
 
 
 class Load(NamedTuple):
@@ -74,9 +106,9 @@ class OutletTable:
     any other outlet by its whole index: ``2.1.3``."""
     status: Object
     """The state of each outlet."""
-    states: Mapping[int, Power]
+    states: Mapping[int | str, Power]
     """Its settled values; any other value means that the outlet is on its way, or unknown."""
-    leaving: Mapping[int, Power] = field(default_factory=dict)
+    leaving: Mapping[int | str, Power] = field(default_factory=dict)
     """Its values while a command is pending: what the outlet still is."""
     command: Mapping[Power, Setting]
     """What switches an outlet now."""
@@ -122,6 +154,28 @@ class OutletTable:
         }
         return {name: delay for name, delay in named.items() if delay}
 
+    def state(self, status: int | None) -> Power | None:
+        """What ``status`` says; None while it is not settled."""
+        return _lookup(self.status, self.states, status)
+
+    def still(self, status: int | None) -> Power | None:
+        """What an outlet with ``status`` is now, also while a command is pending."""
+        return self.state(status) or _lookup(self.status, self.leaving, status)
+
     def __post_init__(self) -> None:
+        # Every name must be one of its enumeration: found out here, not when it is wanted.
+        for named in (*self.states, *self.leaving):
+            self.status.value(named)
+        for pending in self.pending:
+            pending.holds(None)
+        cancels = [pending.cancel for pending in self.pending]
+        owns = [delay.own for delay in self.delays.values()]
+        for setting in (*self.command.values(), self.reboot, *cancels, *owns):
+            if setting:
+                setting.column.value(setting.named)
         if len(self.first) + 1 != len(self.index):
             raise ValueError("`first` is the index of the first unit without the outlet's number")
+
+
+def _lookup(column: Object, named: Mapping[int | str, Power], number: int | None) -> Power | None:
+    return next((power for name, power in named.items() if column.value(name) == number), None)

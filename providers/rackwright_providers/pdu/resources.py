@@ -10,14 +10,15 @@ from msgspec import Meta
 from rackwright.model.resource import Resource
 
 SECONDS = Meta(ge=-1, le=7200)
-NAME = re.compile(r"(?:0*[0-9]{1,3}\.){0,3}0*[1-9][0-9]{0,2}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Outlet(Resource, frozen=True, kw_only=True):
     """An outlet; its name in the address is its number: ``outlet/3``. It is always there.
 
     Where several units are chained or a unit counts its outlets by feed, the first unit's are numbers
-    and the others have the whole index: ``outlet/2.3``, see the platform.
+    and the others have the whole index: ``outlet/2.3``, see the platform. Where outlets are told by
+    names, it is that: ``outlet/web1``.
     """
 
     kind: ClassVar[str] = "outlet"
@@ -37,13 +38,13 @@ class Outlet(Resource, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError(
-                f"an outlet's name is its number, 1 to 999 (2.3 in a chain of units), "
+                f"an outlet's name is its number (2.3 in a chain of units) or its node's name, "
                 f"not {self.name!r}"
             )
 
     @property
     def index(self) -> int:
-        """The outlet's number on its unit."""
+        """The outlet's number on its unit. Raises ValueError where outlets have names."""
         return int(self.name.rpartition(".")[2])
 
     def severs(self, before: Resource | None) -> bool:

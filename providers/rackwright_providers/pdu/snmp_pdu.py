@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from rackwright_providers.transport.snmp import (
 
 SYSTEM_NAME = "1.3.6.1.2.1.1.5.0"  # sysName.0, SNMPv2-MIB
 SYSTEM_OBJECT_ID = "1.3.6.1.2.1.1.2.0"  # sysObjectID.0, SNMPv2-MIB
+NUMBER = re.compile(r"(?:0*[0-9]{1,3}\.){0,3}0*[1-9][0-9]{0,2}", re.ASCII)
 MOST_ROWS = 25
 """Outlets asked for in one GETBULK."""
 
@@ -87,6 +89,11 @@ class SnmpPdu:
         return msgspec.structs.replace(resource, name=self._canonical_name(resource.name))
 
     def _canonical_name(self, name: str) -> str:
+        if not NUMBER.fullmatch(name):
+            raise Permanent(
+                f"{self.platform} names an outlet by its number, 1 to 999 (2.3 in a chain of units), "
+                f"not {name!r}"
+            )
         parts = [str(int(part)) for part in name.split(".")]
         canonical = parts[0] if len(parts) == 1 else self.table.name(".".join(parts))
         if canonical is None:
@@ -146,7 +153,7 @@ class SnmpPdu:
 
         return Outlet(
             name=name,
-            state=None if status is None else table.states.get(status),
+            state=table.state(status),
             label=label.text if label else None,
             on_delay=seconds(table.on_delay),
             off_delay=seconds(table.off_delay),

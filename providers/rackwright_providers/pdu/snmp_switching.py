@@ -46,9 +46,9 @@ def look(session: SnmpReader, table: OutletTable, name: str) -> Seen:
     waiting = tuple(
         pending
         for pending, oid in zip(table.pending, columns, strict=True)
-        if oid in found and found[oid].number in pending.values
+        if oid in found and pending.holds(found[oid].number)
     )
-    return Seen(value, None if value is None else table.states.get(value), waiting)
+    return Seen(value, table.state(value), waiting)
 
 
 def switch(
@@ -84,7 +84,7 @@ def reboot(session: SnmpSession, table: OutletTable, name: str) -> None:
     seen = look(session, table, name)
     if seen.value is None:
         raise Rejected(f"the unit has no outlet {name}")
-    state = seen.state or table.leaving.get(seen.value)
+    state = table.still(seen.value)
     if state == "off":
         raise Permanent(f"outlet {name} is off, and a reboot would switch it on")
     if state is None:

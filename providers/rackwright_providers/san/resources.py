@@ -60,7 +60,7 @@ class Target(Resource, frozen=True, kw_only=True):
 
     chap: str | None = None
     """The `chap` account that initiators log in with; ``none``: without."""
-    state: str | None = None
+    state: Annotated[str, Meta(pattern="^ready$")] | None = None
     """Canonical and declared: ``ready``. Observed: also what is wrong with it, as the platform says
     it (``down``, ``unsaved``)."""
 

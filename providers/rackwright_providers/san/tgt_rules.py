@@ -37,18 +37,21 @@ def canonical(resource: Resource) -> Resource:
     if isinstance(resource, Target):
         if not _TARGET.fullmatch(resource.name):
             raise Permanent(f"tgt takes letters, digits, '.', ':' and '-' in {resource.name!r}")
-        if resource.state not in (None, READY):
-            raise Permanent(f"a target's state can only be declared {READY!r}")
         return msgspec.structs.replace(resource, state=READY)
     if isinstance(resource, Export):
         return _export(resource)
-    if isinstance(resource, Chap) and resource.password is not None:
-        if not tgt_conf.WORD.fullmatch(resource.password) or len(resource.password) > 223:
-            raise Permanent(
-                f"the password of chap/{resource.name} cannot be kept in tgt's configuration: "
-                "up to 223 letters, digits and ._:@%+,/-"
-            )
+    if isinstance(resource, Chap) and not _holds(resource.password):
+        raise Permanent(
+            f"the password of chap/{resource.name} cannot be kept in tgt's configuration: "
+            "up to 223 letters, digits and ._:@%+,/-"
+        )
     return resource
+
+
+def _holds(password: str | None) -> bool:
+    if password is None:
+        return True
+    return bool(tgt_conf.WORD.fullmatch(password)) and len(password) <= 223
 
 
 def _volume(volume: Volume) -> Volume:

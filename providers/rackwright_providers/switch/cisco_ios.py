@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent, Rejected, Temporary
-from rackwright.model.resource import Resource
+from rackwright.model.resource import Resource, declared_fields
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
-from rackwright_providers.switch import interfaces, ios_parse, ios_render, vlanset
-from rackwright_providers.switch.resources import Port, Vlan, vlan_in_use
+from rackwright_providers.switch import (
+    interfaces,
+    ios_management,
+    ios_parse,
+    ios_ports,
+    ios_render,
+    vlanset,
+)
+from rackwright_providers.switch.resources import (
+    Hostname,
+    Lag,
+    Port,
+    SwitchPort,
+    Vlan,
+    canonical_hostname,
+    vlan_in_use,
+)
 from rackwright_providers.transport.cli_dialect import Dialect
 
 if TYPE_CHECKING:
@@ -55,22 +70,30 @@ DIALECT = Dialect(
 )
 
 SHOW_VLANS = "show vlan brief"
-SHOW_PORTS = "show running-config | section ^interface"
 SHOW_ALL = "show running-config"
-"""For images without ``section`` (before 12.3)."""
+SHOW_PART = "show running-config | section {}"
+"""With expressions of lines that begin a section; images before 12.3 have no ``section``."""
+INTERFACES = "^interface"
 SHOW_MTU = "show interfaces | include line protocol|MTU"
 NO_ENCAPSULATION = re.compile(r"trunk encapsulation is", re.IGNORECASE)
 """How switches that know ISL too (3550, 3560, 3750, 4500) refuse ``switchport mode trunk``."""
 ENCAPSULATION = " switchport trunk encapsulation dot1q"
+TRUNK_MODE = " switchport mode trunk"
 PRINTABLE = re.compile(r"[\x20-\x7e]*")
+CONFIRM = ((re.compile(r"\[confirm\] *\Z"), "\r"),)
+"""``no username`` asks whether it is to take all that belongs to the account."""
 
 
 class CiscoIos:
-    """VLANs and ports. What IOS hides from the configuration counts as state; see `ios_parse`."""
+    """What IOS hides from the configuration counts as state; see `ios_parse`."""
 
     platform = "cisco_ios"
-    resources: frozenset[type[Resource]] = frozenset({Vlan, Port})
+    resources: frozenset[type[Resource]] = frozenset({Vlan, Port, Lag, *ios_management.SECTIONS})
     transports = frozenset({"ssh", "serial"})
+    object_ids = ("1.3.6.1.4.1.9.1",)
+    """ciscoProducts; Nexus switches are under 1.3.6.1.4.1.9.12."""
+    signs = (r"Cisco IOS(?:[ -]XE)? Software", r"Cisco Internetwork Operating System Software")
+    """In ``show version``."""
     atomic = False
     undoes = False
 
@@ -81,54 +104,74 @@ class CiscoIos:
         return cli.open_cli(way, around, DIALECT)
 
     def canonical(self, resource: Resource) -> Resource:
-        """Full port names, plain VLAN ids, sorted VLAN lists."""
+        """Full port names, plain VLAN ids and LAG numbers, sorted VLAN lists."""
         if isinstance(resource, Vlan):
             return _vlan(resource)
-        if isinstance(resource, Port):
-            return _port(resource)
-        raise Permanent(f"{self.platform} has no {resource.kind!r}")
+        try:
+            if isinstance(resource, Port):
+                return _port(resource)
+            if isinstance(resource, Lag):
+                return _lag(resource)
+        except ValueError as error:
+            raise Permanent(str(error)) from None
+        if isinstance(resource, Hostname):
+            return canonical_hostname(resource)
+        found = ios_management.canonical(resource)
+        if found is None:
+            raise Permanent(f"{self.platform} has no {resource.kind!r}")
+        return found
 
     def read(self, session: CliReader, wanted: Wanted) -> Mapping[Address, Resource]:
-        """One command for all VLANs, one for all ports, and one more when an MTU is declared.
+        """One command for all VLANs, one for all else, and one more when an MTU is declared.
 
-        Where ports are not asked for, those that ``show vlan brief`` lists come along with their
-        access VLAN, so that `refuse` knows which VLANs are in use.
+        Ports and LAGs come together, since each says something of the other. Where they are not
+        asked for, those that ``show vlan brief`` lists come along with their access VLAN, so that
+        `refuse` knows which VLANs are in use.
         """
         found: dict[Address, Resource] = {}
+        switched = bool({Port, Lag} & wanted.types)
         try:
             if Vlan in wanted.types:
                 vlans, carrying = ios_parse.vlans(session.run(SHOW_VLANS))
                 found.update((vlan.address, vlan) for vlan in vlans.values())
-                if Port not in wanted.types:
+                if not switched:
                     for name, vlan_id in carrying.items():
-                        found[Address(Port.kind, name)] = Port(name=name, access_vlan=vlan_id)
-            if Port in wanted.types:
-                ports = ios_parse.ports(self._sections(session))
-                if any(getattr(item, "mtu", None) for item in wanted.resources.values()):
-                    for name, mtu in ios_parse.mtus(session.run(SHOW_MTU)).items():
-                        if name in ports:
-                            ports[name] = structs.replace(ports[name], mtu=mtu)
-                found.update((port.address, port) for port in ports.values())
+                        port = ios_parse.carrying_port(name, vlan_id)
+                        found[port.address] = port
+            sections = [INTERFACES] if switched else []
+            sections += [
+                section for kind, section in ios_management.SECTIONS.items() if kind in wanted.types
+            ]
+            if not sections:
+                return found
+            text = self._configuration(session, "|".join(sections))
+            if switched:
+                mtu = any(getattr(item, "mtu", None) for item in wanted.resources.values())
+                mtus = ios_parse.mtus(session.run(SHOW_MTU)) if mtu else {}
+                found.update(_switched(text, mtus, wanted))
         except ValueError as error:
             raise Temporary(f"{session.via}: an answer that makes no sense: {error}") from None
-        return found
+        managed = ios_management.parse(text, wanted.resources.values())
+        kinds = tuple(wanted.types)
+        return found | {key: item for key, item in managed.items() if isinstance(item, kinds)}
 
-    def _sections(self, session: CliReader) -> str:
+    def _configuration(self, session: CliReader, sections: str) -> str:
         try:
-            return session.run(SHOW_PORTS)
+            return session.run(SHOW_PART.format(sections))
         except Rejected:
             return session.run(SHOW_ALL)
 
     def refuse(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
     ) -> Mapping[Address, str]:
-        """VLANs that are to go while a port still carries them untagged."""
-        return vlan_in_use(changes, observed)
+        """VLANs that are to go while a port still carries them untagged, and ports that would not
+        agree with the LAG that they are in."""
+        return {**vlan_in_use(changes, observed), **ios_ports.disagreements(changes, observed)}
 
     def render(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
     ) -> Sequence[Step]:
-        """One step a change; see `ios_render`."""
+        """One step a change, or for many VLANs; see `ios_render`."""
         return ios_render.steps(changes, observed)
 
     def commit(self, session: CliSession, steps: Sequence[Step]) -> None:
@@ -137,11 +180,12 @@ class CiscoIos:
             if not isinstance(step, ios_render.IosStep):
                 raise Permanent(f"not a step of {self.platform}: {step.text}")
             try:
-                session.configure(step.lines)
+                session.configure(step.lines, answers=CONFIRM)
             except Rejected as refusal:
-                if not NO_ENCAPSULATION.search(refusal.output):
+                lines = _otherwise(step.lines, refusal.output)
+                if lines is None:
                     raise
-                session.configure(_with_encapsulation(step.lines))
+                session.configure(lines)
 
     def save(self, session: CliSession) -> bool:
         """``write memory``."""
@@ -151,13 +195,12 @@ class CiscoIos:
     def carriers(
         self, session: CliReader, observed: Mapping[Address, Resource]
     ) -> Collection[Address]:
-        """The port and VLAN behind which our own address is, when it is in a network of the
-        switch's own. Empty on a console, and where the way leads over a router."""
-        if not session.via.startswith("ssh "):
-            return ()
+        """Our own account; and over SSH the port, LAG and VLAN behind which our own address is,
+        when it is in a network of the switch's own. Where the way leads over a router the switch
+        does not know the port."""
         from rackwright_providers.switch import ios_discover
 
-        return ios_discover.carriers(session)
+        return ios_discover.carriers(session, observed)
 
     def discover(self, session: CliReader) -> Facts:
         """Version, ports, VLANs, MAC table, LLDP neighbours; what the device does not know is
@@ -167,9 +210,39 @@ class CiscoIos:
         return ios_discover.facts(session)
 
 
-def _with_encapsulation(lines: Sequence[str]) -> list[str]:
-    mode = lines.index(" switchport mode trunk")
-    return [*lines[:mode], ENCAPSULATION, *lines[mode:]]
+def _otherwise(lines: Sequence[str], refusal: str) -> list[str] | None:
+    """What to say to a switch that has refused ``lines`` because it is another than most; None when
+    that is not why."""
+    if NO_ENCAPSULATION.search(refusal):
+        return [
+            more
+            for line in lines
+            for more in ([ENCAPSULATION, line] if line == TRUNK_MODE else [line])
+        ]
+    if lines[0].startswith("username ") and ios_management.NO_ALGORITHM.search(refusal):
+        plain = ios_management.without_algorithm(lines)
+        return plain if plain != list(lines) else None
+    return None
+
+
+def _switched(text: str, mtus: Mapping[str, int], wanted: Wanted) -> dict[Address, Port | Lag]:
+    ports, lags = ios_parse.interfaces_of(text)
+    found: dict[Address, Port | Lag] = {}
+    for name, port in ports.items():
+        declared = wanted.resources.get(port.address)
+        said = tuple(declared_fields(declared)) if isinstance(declared, Port) else ()
+        mtu = mtus.get(name, port.mtu)
+        found[port.address] = ios_ports.SeenPort(
+            **{**structs.asdict(port), "mtu": mtu, "said": said}
+        )
+    for lag in lags.values():
+        declared = wanted.resources.get(lag.address)
+        if not lag.members and isinstance(declared, Lag):
+            # The mode is the members': where there is none, nothing contradicts what is declared.
+            lag = structs.replace(lag, lacp=declared.lacp)
+        mtu = mtus.get(f"{ios_parse.CHANNEL}{lag.name}", lag.mtu)
+        found[lag.address] = structs.replace(lag, mtu=mtu)
+    return found
 
 
 def _vlan(vlan: Vlan) -> Vlan:
@@ -185,18 +258,36 @@ def _vlan(vlan: Vlan) -> Vlan:
 
 
 def _port(port: Port) -> Port:
-    try:
-        name = interfaces.canonical(port.name)
-        allowed = None if port.allowed_vlans is None else vlanset.parse(port.allowed_vlans)
-    except ValueError as error:
-        raise Permanent(str(error)) from None
+    name = interfaces.canonical(port.name)
+    if name.startswith(ios_parse.CHANNEL):
+        number = name.removeprefix(ios_parse.CHANNEL)
+        raise Permanent(f"{name} is not a port but a LAG: say `lag: {number}`")
+    lag = port.lag if port.lag in (None, "none") else str(Lag(name=port.lag).number)
+    return _shared(structs.replace(port, name=name, lag=lag))
+
+
+def _lag(lag: Lag) -> Lag:
+    members = lag.members
+    if members is not None:
+        full = {interfaces.canonical(member) for member in members}
+        members = tuple(sorted(full, key=interfaces.natural))
+        if any(member.startswith(ios_parse.CHANNEL) for member in members):
+            raise Permanent("a LAG cannot be a member of a LAG")
+    return _shared(structs.replace(lag, name=str(lag.number), members=members))
+
+
+S = TypeVar("S", bound=SwitchPort)
+
+
+def _shared(port: S) -> S:
+    """What ports and LAGs have in common. Raises ValueError for a list that is none."""
+    allowed = None if port.allowed_vlans is None else vlanset.parse(port.allowed_vlans)
     if port.mode == "routed":
-        raise Permanent(f"{name}: mode 'routed' cannot be declared")
+        raise Permanent(f"{port.address}: mode 'routed' cannot be declared")
     if port.description is not None:
         _check_text("description", port.description)
     return structs.replace(
         port,
-        name=name,
         allowed_vlans=None if allowed is None else vlanset.show(allowed),
         description=None if port.description is None else port.description.strip(),
     )

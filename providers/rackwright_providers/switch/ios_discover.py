@@ -13,8 +13,9 @@ from typing import Any
 from rackwright.model.address import Address
 from rackwright.model.errors import Rejected
 from rackwright.model.facts import Facts, FoundLink
+from rackwright.model.resource import Resource
 from rackwright_providers.switch import interfaces, ios_parse
-from rackwright_providers.switch.resources import Port, Vlan
+from rackwright_providers.switch.resources import Lag, LocalUser, Port, Vlan
 from rackwright_providers.transport.cli import CliReader
 
 log = logging.getLogger(__name__)
@@ -136,19 +137,51 @@ def mac_links(
     ]
 
 
-def carriers(session: CliReader) -> Collection[Address]:
-    """Where our own address is: ``show users``, then ARP, then the MAC table."""
-    ours = _OURS.search(ask(session, "show users"))
+def carriers(session: CliReader, observed: Mapping[Address, Resource]) -> Collection[Address]:
+    """Our account, by ``show users``, and where our own address is: by ARP, then the MAC table."""
+    users = ask(session, "show users")
+    found = _accounts(users, observed)
+    ours = _OURS.search(users)
     arp = ours and _ARP.search(ask(session, f"show ip arp {ours[1]}"))
     if not arp:
-        return ()
-    found = {Address(Port.kind, port_name(arp[2]))}
+        return frozenset(found)
+    found |= _interface(arp[2], observed)
     vlan = re.fullmatch(r"Vlan(\d+)", arp[2])
     if vlan:
         found.add(Address(Vlan.kind, vlan[1]))
     for row in rows(session, f"show mac address-table address {arp[1]}"):
-        found.update(Address(Port.kind, port_name(port)) for port in row["destination_port"])
+        for port in row["destination_port"]:
+            found |= _interface(port, observed)
     return frozenset(found)
+
+
+def _interface(text: str, observed: Mapping[Address, Resource]) -> set[Address]:
+    """The port, or the LAG and its members."""
+    name = port_name(text)
+    if not name.startswith(ios_parse.CHANNEL):
+        return {Address(Port.kind, name)}
+    lag = Address(Lag.kind, name.removeprefix(ios_parse.CHANNEL))
+    seen = observed.get(lag)
+    members = seen.members or () if isinstance(seen, Lag) else ()
+    return {lag, *(Address(Port.kind, member) for member in members)}
+
+
+def _accounts(users: str, observed: Mapping[Address, Resource]) -> set[Address]:
+    """Who logged in on our line. Its column is narrow, so a long name may be cut there."""
+    heading = next((line for line in users.splitlines() if "Host(s)" in line), "")
+    start, end = heading.find("User"), heading.find("Host(s)")
+    ours = next((line for line in users.splitlines() if line.startswith("*")), "")
+    shown = ours[start:end].strip() if 0 <= start < end else ""
+    if not shown:
+        return set()
+    found = {Address(LocalUser.kind, shown)}
+    if len(shown) >= end - start - 1:
+        found |= {
+            address
+            for address in observed
+            if address.type == LocalUser.kind and address.name.startswith(shown)
+        }
+    return found
 
 
 def ask(session: CliReader, *commands: str) -> str:

@@ -13,15 +13,15 @@ Port-channel gave it, so that is taken back; and it is opened again where the sw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec import structs
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.resource import Resource, declared_fields
-from rackwright_providers.switch import ios_parse, vlanset
+from rackwright_providers.switch import interfaces, ios_parse, vlanset
 from rackwright_providers.switch.resources import Lag, Port, SwitchPort
 
 LINE = 220
@@ -71,18 +71,38 @@ class Scene:
             return seen if isinstance(seen, kind) else None
         if not isinstance(change.after, kind):
             return None
-        base = seen if isinstance(seen, kind) else kind(name=name, **_known(kind))
-        return structs.replace(base, **declared_fields(change.after))
+        base: SwitchPort = seen if isinstance(seen, kind) else kind(name=name)
+        if isinstance(change.after, Lag) and base is not seen:
+            base = structs.replace(base, **self.first_of(change.after))
+        return structs.replace(base, **declared_fields(change.after))  # type: ignore[return-value]
+
+    def first_of(self, lag: Lag) -> Mapping[str, Any]:
+        """What a LAG is when it has just been made: what its first member is."""
+        first = self.soon(Port, lag.members[0]) if lag.members else None
+        if first is None or first.mode == "routed":
+            return ios_parse.DEFAULTS
+        return {**ios_parse.DEFAULTS, **{name: getattr(first, name) for name in SHARED}}
+
+    def taken(self, name: str, lag: str) -> bool:
+        """Whether a change of this run takes the port ``name`` to another LAG than ``lag``."""
+        port = self.changes.get(Address(Port.kind, name))
+        if port and isinstance(port.after, Port) and port.after.lag not in (None, "none", lag):
+            return True
+        return any(
+            name in (change.after.members or ())
+            for change in self.changes.values()
+            if isinstance(change.after, Lag) and change.after.name != lag
+        )
 
     def port(self, name: str) -> Port | None:
         """As observed."""
         seen = self.observed.get(Address(Port.kind, name))
         return seen if isinstance(seen, Port) else None
 
-
-def _known(kind: type[SwitchPort]) -> Mapping[str, object]:
-    """What a LAG is when it has just been made."""
-    return ios_parse.DEFAULTS if kind is Lag else {}
+    def lag(self, name: str | None) -> Lag | None:
+        """As observed."""
+        seen = self.observed.get(Address(Lag.kind, name)) if name else None
+        return seen if isinstance(seen, Lag) else None
 
 
 def port_lines(port: Port, before: Port | None, change: Change, scene: Scene) -> list[str]:
@@ -90,15 +110,13 @@ def port_lines(port: Port, before: Port | None, change: Change, scene: Scene) ->
     fields = change.field_names
     lines = properties(port, before, fields)
     if "lag" in fields and port.lag == "none":
-        lines = ["no channel-group", *lines]
-        if "admin" not in fields and before is not None and before.admin == "up":
-            lines.append("no shutdown")
+        lag = None if before is None else scene.lag(before.lag)
+        lines = [*leaving(port.name, lag, scene), *lines]
     elif "lag" in fields and port.lag is not None:
         lag = scene.soon(Lag, port.lag)
-        there = before is not None and before.lag not in (None, "none", port.lag)
-        group = f"channel-group {port.lag} mode {GROUP_MODES[lag.lacp if lag else None]}"
         agreed = [] if lag is None else agreeing(before, lag, fields)
-        lines = [*(["no channel-group"] if there else []), *agreed, *lines, group]
+        mode = GROUP_MODES[lag.lacp if lag else None]
+        lines = joining(before, port.lag, mode, [*agreed, *lines], scene)
     return [f"interface {port.name}", *(f" {line}" for line in lines)] if lines else []
 
 
@@ -106,28 +124,25 @@ def lag_lines(lag: Lag, before: Lag | None, change: Change, scene: Scene) -> lis
     """The lines of a declared LAG."""
     target = scene.soon(Lag, lag.name) or lag
     fields = change.field_names
-    own = properties(lag, before or Lag(name=lag.name, **ios_parse.DEFAULTS), fields)
+    own = properties(lag, before or Lag(name=lag.name, **scene.first_of(lag)), fields)
     bundle = [f"interface {ios_parse.CHANNEL}{lag.name}", *(f" {line}" for line in own)]
     had = set(before.members or ()) if before else set()
     wanted = list(lag.members or ()) if lag.members is not None else sorted(had)
     mode = GROUP_MODES[target.lacp]
     moded = "lacp" in fields and before is not None
-    anew = moded and before is not None and (before.lacp is None or "off" in (before.lacp, lag.lacp))
-    gone = [name for name in before.members or () if name not in wanted] if before else []
-    left = [line for name in gone for line in leaving(name, before, scene)]
-    if anew:  # no member of the new protocol is taken while there is one of the old
-        stay = [name for name in wanted if name in had]
-        left += [line for name in stay for line in (f"interface {name}", " no channel-group")]
-    joined = []
+    stay = [name for name in wanted if name in had] if moded else []
+    left = _all_leaving(set(had) - set(wanted), before, scene)
+    if before and (before.lacp is None or "off" in (before.lacp, lag.lacp)):
+        # No member of the new protocol is taken while there is one of the old.
+        for name in stay:
+            left += _in(name, ["no channel-group", *_opened(scene.port(name), name, scene)])
+    joined = [
+        line for name in stay for line in _in(name, [f"channel-group {lag.name} mode {mode}"])
+    ]
     for name in wanted:
-        if name in had and not moded:
-            continue
-        agreed = [] if name in had else agreeing(scene.port(name), target)
-        away = _elsewhere(scene.port(name), lag.name)
-        joined += [f"interface {name}", *(f" {line}" for line in [*away, *agreed])]
-        joined.append(f" channel-group {lag.name} mode {mode}")
-        if anew and (seen := scene.soon(Port, name)) and seen.admin == "up":
-            joined.append(" no shutdown")
+        if name not in had:
+            port = scene.port(name)
+            joined += _in(name, joining(port, lag.name, mode, agreeing(port, target), scene))
     if before is None:
         return [*joined, *bundle]
     return [*left, *(bundle if own or not (left or joined) else []), *joined]
@@ -135,13 +150,41 @@ def lag_lines(lag: Lag, before: Lag | None, change: Change, scene: Scene) -> lis
 
 def lag_gone(before: Lag, scene: Scene) -> list[str]:
     """The lines that remove a LAG and leave its members as ports of their own."""
-    left = [line for name in before.members or () for line in leaving(name, before, scene)]
+    left = _all_leaving(before.members or (), before, scene)
     return [*left, f"no interface {ios_parse.CHANNEL}{before.name}"]
+
+
+def _in(name: str, lines: Iterable[str]) -> list[str]:
+    return [f"interface {name}", *(f" {line}" for line in lines)]
+
+
+def _all_leaving(names: Iterable[str], lag: Lag | None, scene: Scene) -> list[str]:
+    """Those that go to another LAG of this run leave on their way there, be that before or after."""
+    number = lag.name if lag else ""
+    gone = sorted((n for n in names if not scene.taken(n, number)), key=interfaces.natural)
+    return [line for name in gone for line in _in(name, leaving(name, lag, scene))]
+
+
+def _opened(port: Port | None, name: str, scene: Scene) -> list[str]:
+    """Some switches shut a port that leaves its LAG."""
+    soon = scene.soon(Port, name)
+    opens = port is not None and port.admin == "up" and (soon is None or soon.admin == "up")
+    return ["no shutdown"] if opens else []
+
+
+def joining(
+    port: Port | None, lag: str, mode: str, lines: Sequence[str], scene: Scene
+) -> list[str]:
+    """``port`` joins, after ``lines``. It cannot go from one LAG to another at once."""
+    group = f"channel-group {lag} mode {mode}"
+    if port is None or port.lag in (None, "none", lag):
+        return [*lines, group]
+    return ["no channel-group", *lines, group, *_opened(port, port.name, scene)]
 
 
 def leaving(name: str, lag: Lag | None, scene: Scene) -> list[str]:
     """A member leaves ``lag`` and loses what it has of it, but for what the site says of the port."""
-    lines = [f"interface {name}", " no channel-group"]
+    lines = ["no channel-group"]
     port, change = scene.port(name), scene.changes.get(Address(Port.kind, name))
     if port is None:
         return lines
@@ -150,11 +193,8 @@ def leaving(name: str, lag: Lag | None, scene: Scene) -> list[str]:
         value = getattr(port, field)
         inherited = lag is not None and value == getattr(lag, field)
         if inherited and field not in said and value != ios_parse.DEFAULTS[field]:
-            lines.append(f" {RESETS[field]}")
-    soon = scene.soon(Port, name)
-    if port.admin == "up" and (soon is None or soon.admin == "up"):
-        lines.append(" no shutdown")
-    return lines
+            lines.append(RESETS[field])
+    return [*lines, *_opened(port, name, scene)]
 
 
 def agreeing(port: Port | None, lag: Lag, but: Collection[str] = ()) -> list[str]:
@@ -171,11 +211,6 @@ def agreeing(port: Port | None, lag: Lag, but: Collection[str] = ()) -> list[str
         and getattr(lag, field) != getattr(port, field)
     }
     return properties(Port(name=port.name, **wanted), port, frozenset(wanted))
-
-
-def _elsewhere(port: Port | None, lag: str) -> list[str]:
-    """A port cannot go from one LAG to another at once."""
-    return ["no channel-group"] if port and port.lag not in (None, "none", lag) else []
 
 
 def properties(port: SwitchPort, before: SwitchPort | None, fields: frozenset[str]) -> list[str]:
@@ -239,7 +274,9 @@ def chunks(command: str, ids: Iterable[int]) -> list[str]:
     return lines
 
 
-def disagreements(changes: Iterable[Change], observed: Mapping[Address, Resource]) -> dict[Address, str]:
+def disagreements(
+    changes: Iterable[Change], observed: Mapping[Address, Resource]
+) -> dict[Address, str]:
     """Ports of which the site wants something else than of the LAG that they are in, each with the
     reason: IOS would suspend them."""
     scene = Scene(changes, observed)
@@ -248,7 +285,11 @@ def disagreements(changes: Iterable[Change], observed: Mapping[Address, Resource
         if not isinstance(change.after, Port) or change.action not in ("create", "update"):
             continue
         port = scene.soon(Port, address.name)
-        lag = scene.soon(Lag, port.lag) if port and port.lag not in (None, "none") else None
+        if port is None or port.lag is None or port.lag == "none":
+            continue
+        lag = scene.soon(Lag, port.lag)
+        if lag is None and change.after.lag is not None:
+            found[address] = f"there is no lag/{port.lag}: declare it too"
         if lag is None:
             continue
         wrong = [
@@ -256,6 +297,8 @@ def disagreements(changes: Iterable[Change], observed: Mapping[Address, Resource
             for field in SHARED
             if getattr(change.after, field) not in (None, getattr(lag, field))
         ]
+        if change.after.admin == "up" and lag.admin == "down":
+            wrong.append("admin 'down'")
         if wrong:
             found[address] = f"it is a member of lag/{lag.name}, which has {', '.join(wrong)}"
     return found

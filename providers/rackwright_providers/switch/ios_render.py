@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step
 from rackwright.model.resource import Resource
-from rackwright_providers.switch import ios_management, ios_ports
+from rackwright_providers.switch import ios_management, ios_ports, vlanset
 from rackwright_providers.switch.resources import Lag, Port, Vlan
 
 EXTENDED = 1006
@@ -69,7 +69,7 @@ def _lists(kind: str, changes: Sequence[Change]) -> list[IosStep]:
     for start in range(0, len(changes), TOGETHER):
         some = {int(change.address.name): change.address for change in changes[start:][:TOGETHER]}
         for line in ios_ports.chunks(command, some):
-            named = ios_ports.vlanset.parse(line.removeprefix(f"{command} "))
+            named = vlanset.parse(line.removeprefix(f"{command} "))
             made.append(_step([some[vlan] for vlan in some if vlan in named], [line, *leave]))
     return made
 
@@ -85,7 +85,9 @@ def _lines(change: Change, scene: ios_ports.Scene) -> list[str]:
             after, before if isinstance(before, Port) else None, change, scene
         )
     if isinstance(after, Lag):
-        return ios_ports.lag_lines(after, before if isinstance(before, Lag) else None, change, scene)
+        return ios_ports.lag_lines(
+            after, before if isinstance(before, Lag) else None, change, scene
+        )
     return ios_management.lines(change)
 
 

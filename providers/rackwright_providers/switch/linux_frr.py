@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
@@ -23,6 +24,8 @@ from rackwright_providers.transport.cli_dialect import Dialect
 
 if TYPE_CHECKING:
     from rackwright_providers.transport.cli import CliReader, CliSession
+
+T = TypeVar("T")
 
 DIALECT = Dialect(
     netmiko="cisco_ios",
@@ -48,6 +51,8 @@ SHOW_RUNNING = "show running-config"
 SHOW_INTERFACES = "show interface vrf all"
 SHOW_VERSION = "show version"
 
+SETTLE = 3.0
+"""Seconds that a port may take to show its new state."""
 PORT_NAME = re.compile(r"[A-Za-z0-9][\w.:@-]{0,14}")
 """A Linux interface's name: IFNAMSIZ is 16 with its end (linux/if.h)."""
 PORT_FIELDS = frozenset({"admin", "description"})
@@ -93,34 +98,27 @@ class LinuxFrr:
         if not wanted.types & self.resources:
             return {}
         found: dict[Address, Resource] = {}
-        try:
-            running = frr_parse.configuration(session.run(SHOW_RUNNING))
-            if Hostname in wanted.types and running.hostname:
-                hostname = Hostname(name="system", value=running.hostname)
-                found[hostname.address] = hostname
-            if Port in wanted.types:
-                seen = frr_parse.interfaces(session.run(SHOW_INTERFACES))
-                for port in frr_parse.ports(running, seen).values():
-                    found[port.address] = port
-        except ValueError as error:
-            raise Temporary(f"{session.via}: an answer that makes no sense: {error}") from None
+        running = _ask(session, SHOW_RUNNING, frr_parse.configuration)
+        if Hostname in wanted.types and running.hostname:
+            hostname = Hostname(name="system", value=running.hostname)
+            found[hostname.address] = hostname
+        if Port in wanted.types:
+            seen = _ask(session, SHOW_INTERFACES, frr_parse.interfaces)
+            for port in frr_parse.ports(running, seen).values():
+                found[port.address] = port
         return found
 
     def refuse(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
     ) -> Mapping[Address, str]:
-        """The host name, and ports that are not there: of one that is named to it FRR makes a
-        pseudo interface, which looks like success."""
-        refused = {}
-        for change in changes:
-            if change.address.type == Hostname.kind:
-                refused[change.address] = (
-                    "what vtysh is told of its host name ends with its session: "
-                    "set it on the host itself (hostnamectl, or /etc/frr/vtysh.conf)"
-                )
-            elif change.address.type == Port.kind and change.address not in observed:
-                refused[change.address] = f"the router has no interface {change.address.name}"
-        return refused
+        """The host name: ``hostname`` in vtysh changes that vtysh alone (lib/command.c, as of FRR
+        10), and ``write memory`` writes it where no later one reads it."""
+        return {
+            change.address: "what vtysh is told of its host name ends with its session: "
+            "set it on the host itself (hostnamectl, or /etc/frr/vtysh.conf)"
+            for change in changes
+            if change.address.type == Hostname.kind
+        }
 
     def render(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
@@ -142,6 +140,20 @@ class LinuxFrr:
             if not isinstance(step, FrrStep):
                 raise Permanent(f"not a step of {self.platform}: {step.text}")
             session.configure(step.lines)
+            self._settle(session, step)
+
+    def _settle(self, session: CliSession, step: FrrStep) -> None:
+        """Wait for the kernel: newer zebras set an interface's state in a thread of their own. That
+        it does not come is for the read-back to find."""
+        words = {line.strip() for line in step.lines} & {"shutdown", "no shutdown"}
+        if not words:
+            return
+        name = step.addresses[0].name
+        end = time.monotonic() + SETTLE
+        while time.monotonic() < end:
+            seen = _ask(session, f"show interface {name}", frr_parse.interfaces).get(name)
+            if seen is None or seen.up == (words == {"no shutdown"}):
+                return
 
     def save(self, session: CliSession) -> bool:
         """``write memory``."""
@@ -158,30 +170,31 @@ class LinuxFrr:
         host = where.rpartition(":")[0].strip("[]")
         try:
             known = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            seen = frr_parse.interfaces(session.run(SHOW_INTERFACES))
         except OSError:
             return ()
-        except ValueError as error:
-            raise Temporary(f"{session.via}: an answer that makes no sense: {error}") from None
+        seen = _ask(session, SHOW_INTERFACES, frr_parse.interfaces)
         names = {frr_parse.owner(str(address[0]), seen) for *_, address in known}
         return frozenset(Address(Port.kind, name) for name in names if name)
 
     def discover(self, session: CliReader) -> Facts:
         """Version, host name, interfaces. FRR speaks no LLDP, so there are no links."""
-        version = session.run(SHOW_VERSION)
-        try:
-            running = frr_parse.configuration(session.run(SHOW_RUNNING))
-            seen = frr_parse.interfaces(session.run(SHOW_INTERFACES))
-        except ValueError as error:
-            raise Temporary(f"{session.via}: an answer that makes no sense: {error}") from None
+        running = _ask(session, SHOW_RUNNING, frr_parse.configuration)
+        seen = _ask(session, SHOW_INTERFACES, frr_parse.interfaces)
         return Facts(
             values={
                 "vendor": "frr",
-                "version": frr_parse.version(version),
+                "version": frr_parse.version(session.run(SHOW_VERSION)),
                 "hostname": running.hostname,
                 "ports": {name: dict(interface.facts) for name, interface in seen.items()},
             }
         )
+
+
+def _ask(session: CliReader, command: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(session.run(command))
+    except ValueError as error:
+        raise Temporary(f"{session.via}: an answer that makes no sense: {error}") from None
 
 
 def _lines(port: Port, fields: frozenset[str]) -> list[str]:

@@ -54,4 +54,6 @@ def _crypt_r() -> Any:
         function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p)
         function.restype = ctypes.c_char_p
         return function
-    raise Permanent("this host has no libcrypt, so no password of a device's account can be checked")
+    raise Permanent(
+        "this host has no libcrypt, so no password of a device's account can be checked"
+    )

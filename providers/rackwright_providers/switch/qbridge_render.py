@@ -6,17 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec import structs
-
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step
 from rackwright.model.errors import Permanent
-from rackwright.model.resource import Resource, declared_fields
+from rackwright.model.resource import Resource
 from rackwright_providers.switch import qbridge_mib as mib
 from rackwright_providers.switch import vlanset
 from rackwright_providers.switch.resources import Hostname, Port, Vlan
 
-ROWS = 64
+ROWS = 96
 """VLANs in one step; how many go into one SET is the agent's to say."""
 
 
@@ -193,15 +191,16 @@ def membership(before: Port, after: Port) -> Membership:
     untagged = frozenset({own}) & wanted if own else frozenset[int]()
     joins = wanted - egress
     # Of a port that is access or trunk, the PVID's VLAN is the only one that is untagged.
-    bare = frozenset({before.access_vlan, before.native_vlan} - {None})
-    bare |= egress if before.mode is None else frozenset()
+    bare = {vlan for vlan in (before.access_vlan, before.native_vlan) if vlan}
+    if before.mode is None:
+        bare |= egress
     return Membership(
         egress=wanted,
         untagged=untagged,
         pvid=own,
         joins=joins,
         leaves=egress - wanted,
-        tags=(bare | joins) - untagged,  # type: ignore[operator]
+        tags=(joins | bare) - untagged,
     )
 
 
@@ -212,9 +211,7 @@ def carried(port: Port) -> frozenset[int]:
     return frozenset({port.access_vlan} if port.access_vlan else ())
 
 
-def absent(
-    changes: Iterable[Change], observed: Mapping[Address, Resource]
-) -> dict[Address, str]:
+def absent(changes: Iterable[Change], observed: Mapping[Address, Resource]) -> dict[Address, str]:
     """Changes of ports that would be in VLANs which are not there, each with its reason: a port is
     put into a row of the VLAN's own, so there must be one."""
     changes = list(changes)
@@ -222,14 +219,10 @@ def absent(
     there |= {int(c.address.name) for c in changes if c.address.type == Vlan.kind}
     found = {}
     for change in changes:
-        before, after = change.before, change.after
-        if not isinstance(after, Port) or not isinstance(before, Port):
+        after = change.after
+        if not isinstance(after, Port) or change.action != "update":
             continue
-        will = structs.replace(before, **declared_fields(after))
-        if will.mode is None and carried(will) == frozenset():
-            continue
-        new = (will.vlans() | carried(will)) if after.mode else frozenset[int]()
-        missing = new - there
+        missing = (after.vlans() | carried(after)) - there
         if missing:
             few = vlanset.show(missing)
             found[change.address] = f"VLAN {few} is not on the switch: declare it as well"

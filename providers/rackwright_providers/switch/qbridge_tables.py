@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
@@ -139,18 +140,23 @@ def _octets(found: Found, base: str) -> Iterator[tuple[int, bytes]]:
             yield index, value.data
 
 
-def resources(bridge: Bridge) -> dict[Address, Resource]:
-    """All VLANs and ports."""
+def resources(
+    bridge: Bridge, declared: Mapping[Address, Resource] = MappingProxyType({})
+) -> dict[Address, Resource]:
+    """All VLANs and ports. A port that is in one VLAN, untagged, is an access port and a trunk of
+    that VLAN alone: it is said in the words in which it is ``declared``."""
     found: list[Resource] = [
         Vlan(name=str(vlan), title=row.title) for vlan, row in bridge.vlans.items()
     ]
     egress, untagged = (_by_port(bridge, name) for name in ("egress", "untagged"))
     for port in bridge.interfaces.values():
-        understood = bridge.form is not Form.UNKNOWN and port.number is not None
+        if bridge.form is Form.UNKNOWN or port.number is None:
+            found.append(_plain(port))
+            continue
+        said = declared.get(Address(Port.kind, port.name))
+        trunk = isinstance(said, Port) and said.mode == "trunk"
         found.append(
-            _port(port, egress.get(port.number or 0, set()), untagged.get(port.number or 0, set()))
-            if understood
-            else Port(name=port.name, admin=port.admin, description=port.alias)  # type: ignore[arg-type]
+            _port(port, egress.get(port.number, set()), untagged.get(port.number, set()), trunk)
         )
     return {resource.address: resource for resource in found}
 
@@ -164,15 +170,22 @@ def _by_port(bridge: Bridge, name: str) -> dict[int, set[int]]:
     return found
 
 
-def _port(port: Interface, egress: set[int], untagged: set[int]) -> Port:
+def _plain(port: Interface) -> Port:
+    """A port of which it cannot be said in which VLANs it is."""
+    return Port(name=port.name, admin=port.admin, description=port.alias)  # type: ignore[arg-type]
+
+
+def _port(port: Interface, egress: set[int], untagged: set[int], trunk: bool) -> Port:
     """A port is *access* when it is in the VLAN of its untagged frames alone, and *trunk* when that
     is the only one that leaves it untagged. What is neither (several VLANs untagged, or the own one
     tagged) has no mode here, and so is put right where one is declared."""
+    if not egress and not port.pvid:  # a member of a LAG, as a rule: it switches nothing itself
+        return _plain(port)
     bare = untagged & egress
     pvid = port.pvid or (min(bare) if len(bare) == 1 else None)
     mode: str | None = "trunk"
     if bare == egress == {pvid}:
-        mode = "access"
+        mode = "trunk" if trunk else "access"
     elif bare - {pvid} or (pvid in egress and pvid not in bare):
         mode = None
     access = mode == "access"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from rackwright.model.errors import Permanent, RackwrightError, Rejected, Tempor
 from rackwright.model.site import Serial, Ssh, Way
 from rackwright.provider import Surroundings
 from rackwright_providers.transport.cli_dialect import Dialect
-from rackwright_providers.transport.cli_screen import RETURN, Answer, Screen
+from rackwright_providers.transport.cli_screen import LOGGED_OUT, RETURN, Answer, Screen
 from rackwright_providers.transport.stream import Stream
 
 __all__ = ["CliReader", "CliSession", "Dialect", "open_cli"]
@@ -26,6 +25,8 @@ CONFIG_TIMEOUT = 20.0
 SAVE_TIMEOUT = 120.0
 """``write memory`` takes 12 to 25 s on many switches, and longer on large stacks."""
 PROBE_TIMEOUT = 5.0
+LEAVE_TIMEOUT = 1.5
+"""Seconds that a line may take from ``exit`` to its next login prompt."""
 FRESH = 10.0
 """Seconds after an answer for which a session counts as alive without asking."""
 ERROR_WITHIN = 512
@@ -122,7 +123,7 @@ class CliReader:
         if screen.dead:
             return False
         try:
-            if time.monotonic() - screen.heard < FRESH:
+            if screen.now() - screen.heard < FRESH:
                 screen.drain()
             else:
                 screen.exchange("", PROBE_TIMEOUT)
@@ -188,10 +189,16 @@ class CliSession(CliReader):
         self._judge(command, answer)
         return answer.text
 
-    def configure(self, lines: Sequence[str], timeout: float = CONFIG_TIMEOUT) -> None:
+    def configure(
+        self,
+        lines: Sequence[str],
+        timeout: float = CONFIG_TIMEOUT,
+        answers: Sequence[tuple[re.Pattern[str], str]] = (),
+    ) -> None:
         """Send configuration lines one by one, each checked before the next is sent.
 
-        Configuration mode is entered when needed and kept until the next read or save. Raises
+        Configuration mode is entered when needed and kept until the next read or save. ``answers``
+        are questions that a line may ask, and what we say to them. Raises
         Rejected at the first line that the device refuses (what came before it stays), Temporary
         when somebody else holds the configuration, Unreachable when the session is lost.
         """
@@ -201,7 +208,7 @@ class CliSession(CliReader):
         if modal and not self.dialect.config_prompt.search(self._screen.prompt):
             self._enter()
         for line in lines:
-            answer = self._screen.exchange(line, timeout)
+            answer = self._screen.exchange(line, timeout, answers)
             self._judge(line, answer)
             if modal and not self.dialect.config_prompt.search(answer.prompt):
                 raise Temporary(f"{self.via}: the device left configuration mode after {line!r}")
@@ -241,6 +248,12 @@ def _log_out(screen: Screen, dialect: Dialect) -> None:
             if dialect.config_prompt.search(screen.prompt):
                 screen.exchange(dialect.config_leave, PROBE_TIMEOUT)
             screen.write("exit" + RETURN)
+            if screen.via.startswith("serial "):
+                # Who opens the line at once must meet the next login, not the rest of this one.
+                screen.wait(
+                    lambda seen: len(seen) if LOGGED_OUT.search(seen[-200:]) else None,
+                    LEAVE_TIMEOUT,
+                )
     screen.close()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -227,19 +226,19 @@ class _OverScreen:
         via = self.screen.via
         asks_name = re.compile(username_pattern + r"\W*$", re.IGNORECASE)
         asks_password = re.compile(pwd_pattern + r".*:\W*$", re.IGNORECASE)
-        deadline = time.monotonic() + LOGIN_TIMEOUT
+        deadline = self.screen.now() + LOGIN_TIMEOUT
         seen = echo = ""
         patience = NUDGE
-        acted = time.monotonic()
+        acted = self.screen.now()
         names = passwords = 0
 
         def say(text: str, *, answer: bool) -> None:
             nonlocal seen, patience, acted
             # After an answer the device may ask an AAA server first; a Return would answer for us.
-            seen, patience, acted = "", ANSWER_TIMEOUT if answer else NUDGE, time.monotonic()
+            seen, patience, acted = "", ANSWER_TIMEOUT if answer else NUDGE, self.screen.now()
             self.screen.write(text)
 
-        while time.monotonic() < deadline:
+        while self.screen.now() < deadline:
             # Our first Returns may be answered twice; wait for both.
             more = self.screen.settled(SETTLE if names or passwords else 3 * SETTLE, NUDGE)
             seen += more
@@ -273,7 +272,7 @@ class _OverScreen:
                 say("q", answer=False)
             elif "[yes/no]" in last:  # the dialogue of a device without a configuration
                 say("no" + RETURN, answer=False)
-            elif "ress RETURN" in last or time.monotonic() - acted > patience:
+            elif "ress RETURN" in last or self.screen.now() - acted > patience:
                 echo = ""
                 say(RETURN, answer=False)
         raise Unreachable(f"{via}: login: no prompt within {LOGIN_TIMEOUT:g} s")

@@ -75,7 +75,9 @@ class Screen:
         self.prompt = ""
         """The prompt seen last."""
         self.dead = False
-        self.heard = time.monotonic()
+        self.now: Callable[[], float] = getattr(stream, "now", time.monotonic)
+        """The stream's own clock where it has one: a recording is played in no time."""
+        self.heard = self.now()
         """When the device last answered in full."""
         self.stop = stop
         self._began = self.heard
@@ -99,7 +101,7 @@ class Screen:
 
     def write(self, text: str) -> None:
         """Send ``text`` as it is."""
-        self._began = time.monotonic()
+        self._began = self.now()
         try:
             self.stream.write(text.encode())
         except Unreachable:
@@ -131,7 +133,7 @@ class Screen:
     def wait(self, ready: Callable[[bytes], int | None], timeout: float) -> str:
         """Read until ``ready`` (of what is there) gives the length to take; return that much. For
         what comes before there is a prompt, so for a login."""
-        deadline = time.monotonic() + timeout
+        deadline = self.now() + timeout
         self._doing = "login"
         while (end := ready(bytes(self._buffer))) is None:
             self._fill(deadline)
@@ -141,10 +143,10 @@ class Screen:
 
     def settled(self, quiet: float, timeout: float) -> str:
         """What arrives until ``quiet`` seconds of silence; empty when nothing came at all."""
-        deadline = time.monotonic() + timeout
-        while not self._buffer and (left := deadline - time.monotonic()) > 0:
+        deadline = self.now() + timeout
+        while not self._buffer and (left := deadline - self.now()) > 0:
             self._buffer += self._read(min(left, QUIET))
-        while self._buffer and time.monotonic() < deadline + timeout:
+        while self._buffer and self.now() < deadline + timeout:
             more = self._read(quiet)
             self._buffer += more
             if not more:
@@ -170,7 +172,7 @@ class Screen:
         self, line: bytes, timeout: float, answers: Sequence[tuple[re.Pattern[str], str]]
     ) -> Answer:
         seen = self._buffer
-        start = time.monotonic()
+        start = self.now()
         last_chance = start + timeout * PATIENCE
         deadline = start + timeout
         answered = 0  # what lies before has been answered
@@ -181,7 +183,7 @@ class Screen:
             arrived = bool(more) or self._fill(deadline, wait=QUIET)
             more = b""
             if arrived:
-                deadline = min(time.monotonic() + timeout, last_chance)
+                deadline = min(self.now() + timeout, last_chance)
             now = seen if arrived else calm(seen)
             tail = last_line(now)
             if self._prompt.fullmatch(tail) and (
@@ -223,7 +225,7 @@ class Screen:
     def _answer(self, body: bytes, prompt: bytes, question: str) -> Answer:
         self._buffer.clear()
         self.prompt = prompt.decode(errors="replace").strip()
-        self.heard = time.monotonic()
+        self.heard = self.now()
         text = body.decode(errors="replace")
         cut = max(text.rfind("\n"), text.rfind("\r"))
         text = text[: max(cut, 0)]  # the prompt's own line
@@ -235,10 +237,10 @@ class Screen:
 
     def _fill(self, deadline: float, wait: float = 1.0) -> bool:
         """Read once, for ``wait`` seconds at most; whether something came."""
-        left = deadline - time.monotonic()
+        left = deadline - self.now()
         if left <= 0:
             raise self._lost(f"{self._doing}: it does not answer")
-        if self.stop.is_set() and time.monotonic() - self._began > STOPPING:
+        if self.stop.is_set() and self.now() - self._began > STOPPING:
             raise self._lost("stopped while waiting for it")
         more = self._read(min(left, wait))
         self._buffer += more

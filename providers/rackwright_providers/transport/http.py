@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary, Unreachable
@@ -37,6 +37,8 @@ REDIRECTS = 3
 MESSAGE = 400
 """Characters of a device's own words in an error."""
 SHORTEST_SECRET = 3
+KEPT = ("Location", "ETag", "Retry-After", "X-Auth-Token")
+"""Headers of answers that providers read, for recordings."""
 HIDDEN = "********"
 
 
@@ -68,14 +70,6 @@ class Answer:
         except (ValueError, RecursionError):
             said = self.text[:80]
             raise Rejected(f"the device answers what is no JSON: {said!r}", output=said) from None
-
-
-class Recorder(Protocol):
-    """Who keeps what was said; see `rackwright.provider.Surroundings`."""
-
-    def exchange(
-        self, transport: str, request: Mapping[str, Any], answer: Mapping[str, Any]
-    ) -> None: ...
 
 
 def by_get(method: str, path: str) -> bool:
@@ -112,7 +106,7 @@ class HttpReader:
         self.headers: dict[str, str] = {}
         """Sent with every request: credentials, mostly. Their values are hidden as secrets are."""
         self._reads, self._says, self._probe = reads, says, probe
-        self._recorder: Recorder | None = getattr(around, "recorder", None)
+        self._recorder, self._replay = around.recorder, around.replay
         self._hidden: set[str] = set()
         self.hide(options.password)
         self._http: requests.Session = http_session.new(options)
@@ -213,23 +207,31 @@ class HttpReader:
         ):
             raise Permanent(f"{self.via}: {self.masked(path)!r} is no path on the device")
         sent = {**self.headers, **(headers or {})}
-        found = http_session.exchange(
-            self._http,
-            self.via,
-            http_session.Request(method, self.base + path, sent, json, data),
-            timeouts=(min(CONNECT_TIMEOUT, self.options.timeout), self.options.timeout),
-            until=time.monotonic() + LONGEST,
-            largest=LARGEST,
-            stop=self.stop,
-        )
+        if self._replay is not None:
+            found = http_session.replayed(
+                self._replay.exchange("http", {"method": method, "path": self.masked(path)})
+            )
+        else:
+            found = http_session.exchange(
+                self._http,
+                self.via,
+                http_session.Request(method, self.base + path, sent, json, data),
+                timeouts=(min(CONNECT_TIMEOUT, self.options.timeout), self.options.timeout),
+                until=time.monotonic() + LONGEST,
+                largest=LARGEST,
+                stop=self.stop,
+            )
         self._used = True
         answer = Answer(found.status, found.text, found.headers)
         if secret is not None and answer.status < 400:
             self.hide(secret(answer))
         if self._recorder is not None:
             request = {"method": method, "path": self.masked(path)}
-            text = self.masked(answer.text)
-            self._recorder.exchange("http", request, {"status": answer.status, "text": text})
+            kept = {
+                name: self.masked(answer.headers[name]) for name in KEPT if name in answer.headers
+            }
+            said = {"status": answer.status, "headers": kept, "text": self.masked(answer.text)}
+            self._recorder.exchange("http", request, said)
         if answer.status >= 400:
             raise self._failure(method, path, answer)
         return answer

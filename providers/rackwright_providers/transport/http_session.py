@@ -85,6 +85,14 @@ def exchange(
         raise http_tls.mapped(error, via) from None
 
 
+def replayed(kept: Mapping[str, Any]) -> Found:
+    """An answer as a recording has it."""
+    from rackwright_providers.transport import replay
+
+    headers = requests.structures.CaseInsensitiveDict(kept.get("headers", {}))
+    return Found(kept["status"], replay.text_of(kept["text"]), headers)
+
+
 def _charset(content_type: str) -> str:
     """``iso-8859-1`` where the header says so; all else is read as UTF-8, which JSON always is."""
     return "iso-8859-1" if "8859-1" in content_type.lower() else "utf-8"

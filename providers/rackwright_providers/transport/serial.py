@@ -10,6 +10,7 @@ from typing import Any
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Serial
 from rackwright.provider import Surroundings
+from rackwright_providers.transport.stream import Stream
 
 SLICE = 0.25
 """Seconds of one blocking read inside pyserial. Fixed: changing it makes pyserial set the whole
@@ -19,12 +20,15 @@ AT_ONCE = 65536
 """Bytes, about, that one read returns at most, however fast more arrive."""
 
 
-def open_serial(options: Serial, around: Surroundings) -> SerialStream:
+def open_serial(options: Serial, around: Surroundings) -> Stream:
     """Take the line for ourselves alone.
 
     Raises Unreachable (not there now), Temporary (another process has it) or Permanent (no
     permission, not a line, a URL that makes no sense).
     """
+    if around.replay is not None:
+        replayed: Stream = around.replay.stream("serial")
+        return replayed
     import serial
 
     via = f"serial {options.port}"
@@ -38,7 +42,8 @@ def open_serial(options: Serial, around: Surroundings) -> SerialStream:
         )
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
         raise _mapped(error, via) from None
-    return SerialStream(port, via)
+    stream: Stream = SerialStream(port, via)
+    return around.recorder.stream("serial", stream) if around.recorder else stream
 
 
 def _mapped(error: Exception, via: str) -> RackwrightError:

@@ -26,8 +26,7 @@ from rackwright_providers.transport.snmp_value import (
 )
 
 if TYPE_CHECKING:
-    from rackwright_providers.transport.snmp_engine import Peer
-    from rackwright_providers.transport.snmp_pdus import Answer
+    from rackwright_providers.transport.snmp_pdus import Answer, Peer
 
 __all__ = [
     "SnmpReader",
@@ -203,9 +202,22 @@ def open_snmp(options: Snmp, around: Surroundings) -> SnmpReader:
         raise Permanent("SNMP version 2c needs a `community`")
     if options.version == "3" and not (options.username and options.auth):
         raise Permanent("SNMP version 3 needs a `username` and an `auth` passphrase")
-    from rackwright_providers.transport.snmp_engine import Peer
-
     kind = SnmpSession if around.writable else SnmpReader
-    session = kind(Peer(options, via(options)), options, around.stop)
+    session = kind(_peer(options, around), options, around.stop)
     session.connect()
     return session
+
+
+def _peer(options: Snmp, around: Surroundings) -> Peer:
+    if around.replay is not None:
+        from rackwright_providers.transport.replay import ReplayedPeer
+
+        return ReplayedPeer(around.replay)
+    from rackwright_providers.transport import snmp_engine
+
+    peer = snmp_engine.Peer(options, via(options))
+    if around.recorder is None:
+        return peer
+    from rackwright_providers.transport.recording import RecordedPeer
+
+    return RecordedPeer(peer, around.recorder)

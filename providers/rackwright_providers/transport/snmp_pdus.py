@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pysnmp.proto import rfc1902
 from pysnmp.proto.api import v2c
@@ -22,6 +22,25 @@ class Answer:
     status: int
     index: int
     bindings: tuple[Binding, ...]
+
+
+class Peer(Protocol):
+    """One device's exchanges. All methods raise `Unreachable`, `Temporary` or `Permanent` alone."""
+
+    async def open(self) -> None:
+        """Make contact."""
+
+    async def close(self) -> None:
+        """Forget the credentials."""
+
+    async def get(self, oids: Sequence[str]) -> Answer:
+        """GET."""
+
+    async def bulk(self, oids: Sequence[str], repetitions: int) -> Answer:
+        """GETBULK: up to ``repetitions`` rows of what follows ``oids``, row by row."""
+
+    async def set(self, bindings: Sequence[tuple[str, Value]]) -> Answer:
+        """SET."""
 
 
 def request(kind: Any, oids: Iterable[str], api: Any = v2c.apiPDU) -> Any:

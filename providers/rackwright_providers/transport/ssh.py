@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.site import Ssh
-from rackwright.provider import Surroundings
+from rackwright.provider import Recorder, Surroundings
 from rackwright_providers.transport import known_hosts, loop
 from rackwright_providers.transport.stream import Stream
 
@@ -54,6 +54,10 @@ def open_ssh(
     Raises Unreachable (refused, timed out, reset), Temporary (no session free) or Permanent
     (wrong credentials, another host key than the trusted one, no common algorithm).
     """
+    if around.replay is not None:
+        from rackwright_providers.transport.replay import ReplayedConnection
+
+        return ReplayedConnection(around.replay)
     from rackwright_providers.transport import ssh_client
 
     host = f"[{options.host}]" if ":" in options.host else options.host
@@ -69,7 +73,8 @@ def open_ssh(
         raise Permanent(f"{via}: {error}{where}") from None
     connection = None
     try:
-        connection = SshConnection(_connect(options, arguments, timeout), via, options)
+        connected = _connect(options, arguments, timeout)
+        connection = SshConnection(connected, via, options, around.recorder)
     except Unreachable as error:
         raise Unreachable(f"{via}: {error}") from None
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
@@ -141,10 +146,17 @@ def _changed(options: Ssh, shown: asyncssh.SSHKey, expected: asyncssh.SSHKey, st
 class SshConnection:
     """A logged-in connection. Any thread may use it."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, via: str, options: Ssh) -> None:
+    def __init__(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        via: str,
+        options: Ssh,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.via = via
         self._connection = connection
         self._options = options
+        self._recorder = recorder
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         """Run a command with each argument quoted for the device's shell.
@@ -154,9 +166,13 @@ class SshConnection:
         when the device gives no further session.
         """
         try:
-            return loop.call(self._run(shlex.join(argv), stdin), timeout)
+            done = loop.call(self._run(shlex.join(argv), stdin), timeout)
         except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
             raise self._mapped(error, f"{argv[0]}: ") from None
+        if self._recorder is not None:
+            answer = {"status": done.status, "stdout": done.stdout, "stderr": done.stderr}
+            self._recorder.exchange("exec", {"argv": list(argv), "stdin": stdin}, answer)
+        return done
 
     async def _run(self, command: str, stdin: bytes) -> Completed:
         from rackwright_providers.transport import ssh_client
@@ -185,7 +201,7 @@ class SshConnection:
         Closing it leaves the connection open."""
         return self._shell(width, height, whole=False)
 
-    def _shell(self, width: int, height: int, *, whole: bool) -> ShellStream:
+    def _shell(self, width: int, height: int, *, whole: bool) -> Stream:
         from rackwright_providers.transport import ssh_client
 
         session = ssh_client.ShellSession()
@@ -206,7 +222,8 @@ class SshConnection:
             channel = loop.call(start(), CONNECT_TIMEOUT)
         except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
             raise self._mapped(error) from None
-        return ShellStream(self, channel, session, whole=whole)
+        stream: Stream = ShellStream(self, channel, session, whole=whole)
+        return self._recorder.stream("ssh", stream) if self._recorder else stream
 
     def alive(self) -> bool:
         """Whether the device answers now: one round trip inside the SSH protocol. Never raises."""
@@ -299,7 +316,7 @@ class ShellStream:
 
 def open_shell(
     options: Ssh, around: Surroundings, *, width: int = 511, height: int = 1000
-) -> ShellStream:
+) -> Stream:
     """Connect, log in and start the device's command line. Closing it closes the connection.
     Raises as `open_ssh` does."""
     connection = open_ssh(options, around)

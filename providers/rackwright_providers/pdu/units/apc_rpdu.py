@@ -18,19 +18,34 @@ from rackwright_providers.pdu.outlet_table import (
 
 RPDU = "1.3.6.1.4.1.318.1.1.12"
 
-COMMAND = Object(f"{RPDU}.3.3.1.1.4", "rPDUOutletControlOutletCommand")
+STATE = Object(
+    f"{RPDU}.3.5.1.1.4",
+    "rPDUOutletStatusOutletState",
+    "outletStatusOn(1), outletStatusOff(2)",
+)
+PENDING = Object(
+    f"{RPDU}.3.5.1.1.5",
+    "rPDUOutletStatusCommandPending",
+    "outletStatusCommandPending(1), outletStatusNoCommandPending(2)",
+)
+COMMAND = Object(
+    f"{RPDU}.3.3.1.1.4",
+    "rPDUOutletControlOutletCommand",
+    "immediateOn(1), immediateOff(2), immediateReboot(3), delayedOn(4), delayedOff(5), "
+    "delayedReboot(6), cancelPendingCommand(7)",
+)
 
 TABLE = OutletTable(
     object_ids=("1.3.6.1.4.1.318.1.3.4.5",),  # masterSwitchrPDU; newer units have rPDU2 too
-    status=Object(f"{RPDU}.3.5.1.1.4", "rPDUOutletStatusOutletState"),
-    states={1: "on", 2: "off"},  # outletStatusOn, outletStatusOff
-    command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 2)},  # immediateOn, immediateOff
-    reboot=Setting(COMMAND, 3),  # immediateReboot
+    status=STATE,
+    states={"outletStatusOn": "on", "outletStatusOff": "off"},
+    command={"on": Setting(COMMAND, "immediateOn"), "off": Setting(COMMAND, "immediateOff")},
+    reboot=Setting(COMMAND, "immediateReboot"),
     pending=(
         Pending(
-            Object(f"{RPDU}.3.5.1.1.5", "rPDUOutletStatusCommandPending"),
-            values={1},  # outletStatusCommandPending
-            cancel=Setting(COMMAND, 7),  # cancelPendingCommand
+            PENDING,
+            values=("outletStatusCommandPending",),
+            cancel=Setting(COMMAND, "cancelPendingCommand"),
         ),
     ),
     label=Label(Object(f"{RPDU}.3.4.1.1.2", "rPDUOutletConfigOutletName")),

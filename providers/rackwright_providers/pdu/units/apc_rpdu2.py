@@ -22,20 +22,31 @@ from rackwright_providers.pdu.outlet_table import (
 RPDU2 = "1.3.6.1.4.1.318.1.1.26"
 SWITCHED = f"{RPDU2}.9.2"
 
-COMMAND = Object(f"{SWITCHED}.4.1.5", "rPDU2OutletSwitchedControlCommand")
+STATE = Object(f"{SWITCHED}.3.1.5", "rPDU2OutletSwitchedStatusState", "off(1), on(2)")
+PENDING = Object(
+    f"{SWITCHED}.3.1.6",
+    "rPDU2OutletSwitchedStatusCommandPending",
+    "commandPending(1), noCommandPending(2), commandPendingUnknown(3)",
+)
+COMMAND = Object(
+    f"{SWITCHED}.4.1.5",
+    "rPDU2OutletSwitchedControlCommand",
+    "immediateOn(1), immediateOff(2), immediateReboot(3), outletUnknown(4), delayedOn(5), "
+    "delayedOff(6), delayedReboot(7), cancelPendingCommand(8)",
+)
 
 TABLE = OutletTable(
     # masterSwitchrPDU2, masterSwitchrPDUB
     object_ids=("1.3.6.1.4.1.318.1.3.4.6", "1.3.6.1.4.1.318.1.3.4.8"),
-    status=Object(f"{SWITCHED}.3.1.5", "rPDU2OutletSwitchedStatusState"),
-    states={1: "off", 2: "on"},
-    command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 2)},  # immediateOn, immediateOff
-    reboot=Setting(COMMAND, 3),  # immediateReboot
+    status=STATE,
+    states={"off": "off", "on": "on"},
+    command={"on": Setting(COMMAND, "immediateOn"), "off": Setting(COMMAND, "immediateOff")},
+    reboot=Setting(COMMAND, "immediateReboot"),
     pending=(
         Pending(
-            Object(f"{SWITCHED}.3.1.6", "rPDU2OutletSwitchedStatusCommandPending"),
-            values={1},  # commandPending
-            cancel=Setting(COMMAND, 8),  # cancelPendingCommand
+            PENDING,
+            values=("commandPending",),
+            cancel=Setting(COMMAND, "cancelPendingCommand"),
         ),
     ),
     label=Label(Object(f"{SWITCHED}.1.1.3", "rPDU2OutletSwitchedConfigName")),

@@ -23,6 +23,11 @@ from rackwright_providers.pdu.outlet_table import (
 EPDU = "1.3.6.1.4.1.534.6.6.7"
 CONTROL = f"{EPDU}.6.6.1"
 
+STATUS = Object(
+    f"{CONTROL}.2",
+    "outletControlStatus",
+    "off(0), on(1), pendingOff(2), pendingOn(3)",
+)
 OFF = Object(f"{CONTROL}.3", "outletControlOffCmd")
 ON = Object(f"{CONTROL}.4", "outletControlOnCmd")
 REBOOT = Object(f"{CONTROL}.5", "outletControlRebootCmd")
@@ -32,9 +37,9 @@ TABLE = OutletTable(
     object_ids=("1.3.6.1.4.1.534.6.6.7",),  # eatonEpdu
     index=("strappingIndex", "outletIndex"),
     first=(0,),
-    status=Object(f"{CONTROL}.2", "outletControlStatus"),
-    states={0: "off", 1: "on"},
-    leaving={2: "on", 3: "off"},  # pendingOff, pendingOn
+    status=STATUS,
+    states={"off": "off", "on": "on"},
+    leaving={"pendingOff": "on", "pendingOn": "off"},
     command={"on": Setting(ON, 0), "off": Setting(OFF, 0)},
     reboot=Setting(REBOOT, 0),
     pending=(

@@ -15,24 +15,30 @@ from rackwright_providers.pdu.outlet_table import Delay, Label, Object, OutletTa
 PDU2 = "1.3.6.1.4.1.13742.6"
 CONFIG = f"{PDU2}.3.5.3.1"
 
-COMMAND = Object(f"{PDU2}.4.1.2.1.2", "switchingOperation")
+# Of SensorStateEnumeration, what an outlet can be.
+STATE = Object(f"{PDU2}.4.1.2.1.3", "outletSwitchingState", "unavailable(-1), on(7), off(8)")
+COMMAND = Object(f"{PDU2}.4.1.2.1.2", "switchingOperation", "off(0), on(1), cycle(2)")
+GLOBAL = Object(
+    f"{CONFIG}.14",
+    "outletUseGlobalPowerCyclingPowerOffPeriod",
+    "true(1), false(2)",  # TruthValue, SNMPv2-TC
+)
 
 TABLE = OutletTable(
     object_ids=("1.3.6.1.4.1.13742.6",),  # pdu2
     index=("pduId", "outletId"),
     first=(1,),
-    status=Object(f"{PDU2}.4.1.2.1.3", "outletSwitchingState"),
-    states={7: "on", 8: "off"},
-    command={"on": Setting(COMMAND, 1), "off": Setting(COMMAND, 0)},
-    reboot=Setting(COMMAND, 2),  # cycle
+    status=STATE,
+    states={"on": "on", "off": "off"},
+    command={"on": Setting(COMMAND, "on"), "off": Setting(COMMAND, "off")},
+    reboot=Setting(COMMAND, "cycle"),
     label=Label(Object(f"{CONFIG}.3", "outletName")),
     reboot_delay=Delay(
         Object(f"{CONFIG}.12", "outletPowerCyclingPowerOffPeriod"),
         1,
         3600,
         unsigned=True,
-        # TruthValue false: not the unit's.
-        own=Setting(Object(f"{CONFIG}.14", "outletUseGlobalPowerCyclingPowerOffPeriod"), 2),
+        own=Setting(GLOBAL, "false"),
     ),
     all_reboot_delay=Object(f"{PDU2}.3.2.2.1.37.1", "globalOutletPowerCyclingPowerOffPeriod"),
     facts={

@@ -22,21 +22,33 @@ from rackwright_providers.pdu.outlet_table import (
 SENTRY3 = "1.3.6.1.4.1.1718.3"
 OUTLET = f"{SENTRY3}.2.3.1"
 
-ACTION = Object(f"{OUTLET}.11", "outletControlAction")
+STATUS = Object(
+    f"{OUTLET}.5",
+    "outletStatus",
+    "off(0), on(1), offWait(2), onWait(3), offError(4), onError(5), noComm(6), reading(7), "
+    "offFuse(8), onFuse(9)",
+)
+CONTROL_STATE = Object(
+    f"{OUTLET}.10",
+    "outletControlState",
+    "idleOff(0), idleOn(1), wakeOff(2), wakeOn(3), off(4), on(5), lockedOff(6), lockedOn(7), "
+    "reboot(8), shutdown(9), pendOn(10), pendOff(11), minimumOff(12), minimumOn(13), "
+    "eventOff(14), eventOn(15), eventReboot(16), eventShutdown(17)",
+)
+ACTION = Object(f"{OUTLET}.11", "outletControlAction", "none(0), on(1), off(2), reboot(3)")
 
 TABLE = OutletTable(
     object_ids=("1.3.6.1.4.1.1718.3",),  # sentry3
     index=("towerIndex", "infeedIndex", "outletIndex"),
     first=(1, 1),
-    status=Object(f"{OUTLET}.5", "outletStatus"),
-    # The rest is offWait 2, onWait 3, offError 4, onError 5, noComm 6, reading 7, offFuse 8, onFuse 9.
-    states={0: "off", 1: "on"},
-    command={"on": Setting(ACTION, 1), "off": Setting(ACTION, 2)},
-    reboot=Setting(ACTION, 3),
+    status=STATUS,
+    states={"off": "off", "on": "on"},
+    command={"on": Setting(ACTION, "on"), "off": Setting(ACTION, "off")},
+    reboot=Setting(ACTION, "reboot"),
     pending=(
         Pending(
-            Object(f"{OUTLET}.10", "outletControlState"),
-            values={8, 9, 10, 11, 16, 17},  # reboot, shutdown, pendOn/Off, eventReboot/Shutdown
+            CONTROL_STATE,
+            values=("reboot", "shutdown", "pendOn", "pendOff", "eventReboot", "eventShutdown"),
         ),
     ),
     label=Label(Object(f"{OUTLET}.3", "outletName"), longest=24),

@@ -22,20 +22,32 @@ from rackwright_providers.pdu.outlet_table import (
 SENTRY4 = "1.3.6.1.4.1.1718.4.1"  # st4Objects
 OUTLETS = f"{SENTRY4}.8"
 
-ACTION = Object(f"{OUTLETS}.5.1.2", "st4OutletControlAction")
+STATE = Object(f"{OUTLETS}.3.1.1", "st4OutletState", "unknown(0), on(1), off(2)")  # DeviceState
+CONTROL_STATE = Object(
+    f"{OUTLETS}.5.1.1",
+    "st4OutletControlState",
+    "notSet(0), fixedOn(1), idleOff(2), idleOn(3), wakeOff(4), wakeOn(5), ocpOff(6), ocpOn(7), "
+    "pendOn(8), pendOff(9), off(10), on(11), reboot(12), shutdown(13), lockedOff(14), "
+    "lockedOn(15), eventOff(16), eventOn(17), eventReboot(18), eventShutdown(19)",
+)
+ACTION = Object(
+    f"{OUTLETS}.5.1.2",
+    "st4OutletControlAction",
+    "none(0), on(1), off(2), reboot(3), queueOn(4), queueOff(5), queueReboot(6)",
+)
 
 TABLE = OutletTable(
     object_ids=("1.3.6.1.4.1.1718.4",),  # sentry4
     index=("st4UnitIndex", "st4InputCordIndex", "st4OutletIndex"),
     first=(1, 1),
-    status=Object(f"{OUTLETS}.3.1.1", "st4OutletState"),
-    states={1: "on", 2: "off"},  # DeviceState
-    command={"on": Setting(ACTION, 1), "off": Setting(ACTION, 2)},
-    reboot=Setting(ACTION, 3),
+    status=STATE,
+    states={"on": "on", "off": "off"},
+    command={"on": Setting(ACTION, "on"), "off": Setting(ACTION, "off")},
+    reboot=Setting(ACTION, "reboot"),
     pending=(
         Pending(
-            Object(f"{OUTLETS}.5.1.1", "st4OutletControlState"),
-            values={8, 9, 12, 13, 18, 19},  # pendOn/Off, reboot, shutdown, eventReboot/Shutdown
+            CONTROL_STATE,
+            values=("pendOn", "pendOff", "reboot", "shutdown", "eventReboot", "eventShutdown"),
         ),
     ),
     label=Label(Object(f"{OUTLETS}.2.1.3", "st4OutletName"), longest=32),

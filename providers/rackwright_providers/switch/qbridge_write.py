@@ -1,0 +1,266 @@
+"""Writing VLANs and ports over SNMP: in the order in which no frame is lost, in as few requests as the
+agent takes, and never a bit that is not ours.
+
+A PortList is read right before it is written and read back right after. What others have in it is
+written as it was read; where it is something else when read back, somebody else writes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rackwright.model.errors import (
+    Permanent,
+    RackwrightError,
+    Rejected,
+    Temporary,
+    Unreachable,
+)
+from rackwright_providers.switch import portlist, vlanset
+from rackwright_providers.switch import qbridge_mib as mib
+from rackwright_providers.switch.portlist import Form
+from rackwright_providers.switch.qbridge_render import Membership, PortStep, VlanRow
+from rackwright_providers.transport.snmp import (
+    SnmpReader,
+    SnmpSession,
+    Value,
+    integer,
+    octets,
+    unsigned,
+)
+
+Group = Sequence[tuple[str, Value]]
+"""Bindings that belong into one SET."""
+
+BYTES = 1300
+"""Of the bindings of one SET: with the rest of the message it fits an Ethernet frame."""
+BINDING = 22
+"""Octets of a binding beside its value: the OID and its type, the value's type, the lengths."""
+MOST = 64
+"""Groups in one SET at first; halved where the agent says that it is too much."""
+AT_ONCE = "groups in one SET"
+FORM = "form of PortLists"
+SEEN = "form of PortLists was seen on ports"
+"""Of `SnmpReader.remembered`, all three."""
+
+
+def port_key(name: str) -> str:
+    """Of `SnmpReader.remembered`: where dot1dBasePort of a port stands."""
+    return f"dot1dBasePort of {name}"
+
+
+def index_key(name: str) -> str:
+    """Of `SnmpReader.remembered`: where ifIndex of a port stands."""
+    return f"ifIndex of {name}"
+
+
+def is_port_key(key: str) -> bool:
+    """Whether ``key`` is one of these two."""
+    return key.startswith((port_key(""), index_key("")))
+
+
+def require_bitmaps(session: SnmpReader) -> None:
+    """Raises Permanent where it is not known what the agent's PortLists mean."""
+    if session.remembered.get(FORM) == Form.BITMAP:
+        return
+    raise Permanent(
+        "the port lists of this switch's dot1qVlanStaticTable are not the bitmaps of RFC 4363 (or do "
+        "not agree with dot1qPvid), so nothing is written into them"
+    )
+
+
+def vlans(session: SnmpSession, rows: Sequence[VlanRow]) -> None:
+    """Do all ``rows``, which are of one action; what is done already is no mistake. Raises Rejected
+    when the agent refuses some of them, the others are done."""
+    if rows[0].action == "destroy":
+        refused = _destroy(session, rows)
+    else:
+        refused = [
+            why
+            for number, why in send(session, [_bindings(row) for row in rows]).items()
+            if rows[number].action == "rename" or not _put_in_service(session, rows[number])
+        ]
+    if refused:
+        raise refused[0] if len(rows) == 1 else Rejected(str(refused[0]))
+
+
+def _bindings(row: VlanRow) -> Group:
+    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title or ""))
+    if row.action == "rename":
+        return [name]
+    return [(f"{mib.VLAN_STATUS}.{row.id}", integer(mib.CREATE_AND_GO)), name]
+
+
+def _put_in_service(session: SnmpSession, row: VlanRow) -> bool:
+    """A row that cannot be created may be there: made by the part of a SET that was done before the
+    rest was refused, or begun by somebody and not in service."""
+    status = f"{mib.VLAN_STATUS}.{row.id}"
+    value = session.get(status).get(status)
+    if value is None or value.number not in (mib.ACTIVE, mib.NOT_IN_SERVICE, mib.NOT_READY):
+        return False
+    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title or ""))
+    begun = value.number != mib.ACTIVE
+    return not send(session, [[name, *([(status, integer(mib.ACTIVE))] if begun else [])]])
+
+
+def _destroy(session: SnmpSession, rows: Sequence[VlanRow]) -> list[RackwrightError]:
+    """Take the ports out, then the row away. Where the agent refuses to, they are put back."""
+    require_bitmaps(session)
+    egress = _lists(session, mib.VLAN_EGRESS, [row.id for row in rows])
+    found: list[RackwrightError] = []
+    empty = []
+    for row in rows:
+        if not egress.get(f"{mib.VLAN_EGRESS}.{row.id}", b"").strip(b"\0"):
+            empty.append(row)
+            continue
+        lists = {  # in this order: untagged is within egress
+            oid: data
+            for base in (mib.VLAN_UNTAGGED, mib.VLAN_EGRESS)
+            for oid, data in _lists(session, base, [row.id]).items()
+            if data.strip(b"\0")
+        }
+        try:
+            for oid, data in lists.items():
+                session.set({oid: octets(bytes(len(data)))})
+            session.set([_gone(row)])
+        except Unreachable:
+            raise
+        except RackwrightError as why:
+            found.append(why)
+            send(session, [[(oid, octets(data))] for oid, data in reversed(lists.items())])
+    refused = send(session, [[_gone(row)] for row in empty])
+    left = session.get(*(f"{mib.VLAN_STATUS}.{empty[number].id}" for number in refused))
+    found += [
+        why for number, why in refused.items() if f"{mib.VLAN_STATUS}.{empty[number].id}" in left
+    ]
+    return found
+
+
+def _gone(row: VlanRow) -> tuple[str, Value]:
+    return f"{mib.VLAN_STATUS}.{row.id}", integer(mib.DESTROY)
+
+
+def port(session: SnmpSession, step: PortStep) -> None:
+    """Make one port what the step says. Closed first, opened last, described in between."""
+    index = session.remembered.get(index_key(step.name))
+    if index is None:
+        raise Rejected(f"the switch has no port {step.name}")
+    if step.vlans:
+        require_bitmaps(session)
+    if step.admin == "down":
+        session.set({f"{mib.IF_ADMIN_STATUS}.{index}": integer(mib.DOWN)})
+    if step.alias is not None:
+        session.set({f"{mib.IF_ALIAS}.{index}": octets(step.alias)})
+    if step.vlans:
+        number = session.remembered.get(port_key(step.name))
+        if number is None:
+            raise Rejected(f"port {step.name} is no port of the bridge (dot1dBasePortTable)")
+        _join(session, number, step.vlans)
+    if step.admin == "up":
+        session.set({f"{mib.IF_ADMIN_STATUS}.{index}": integer(mib.UP)})
+
+
+def _join(session: SnmpSession, number: int, wanted: Membership) -> None:
+    """Into the new VLANs before out of the old: at no time is the port in none. Every list is read
+    anew, since many agents move a port by themselves when its PVID changes."""
+    _change(session, mib.VLAN_EGRESS, wanted.joins, number, member=True)
+    _change(session, mib.VLAN_UNTAGGED, wanted.untagged, number, member=True)
+    pvid = f"{mib.PVID}.{number}"
+    if wanted.pvid is not None:
+        held = session.get(pvid).get(pvid)
+        if held is None or held.number != wanted.pvid:
+            session.set({pvid: unsigned(wanted.pvid)})
+    _change(session, mib.VLAN_UNTAGGED, wanted.tags, number, member=False)
+    _change(session, mib.VLAN_EGRESS, wanted.leaves, number, member=False)
+
+
+def _change(
+    session: SnmpSession, base: str, ids: Iterable[int], number: int, *, member: bool
+) -> None:
+    """Put port ``number`` into the lists of ``ids``, or take it out."""
+    ids = sorted(ids)
+    for at in range(0, len(ids), MOST):
+        _change_some(session, base, ids[at : at + MOST], number, member=member)
+
+
+def _change_some(
+    session: SnmpSession, base: str, ids: Sequence[int], number: int, *, member: bool
+) -> None:
+    held = _lists(session, base, ids)
+    absent = [vlan for vlan in ids if f"{base}.{vlan}" not in held]
+    if absent and member:
+        raise Rejected(f"VLAN {vlanset.show(absent)} is not on the switch")
+    written = {
+        oid: new
+        for oid, data in held.items()
+        if not portlist.same(new := portlist.changed(data, number, member), data)
+    }
+    if not written:
+        return
+    refused = send(session, [[(oid, octets(data))] for oid, data in written.items()])
+    if refused:
+        raise next(iter(refused.values()))
+    after = session.get(*written)
+    for oid, data in written.items():
+        now = after[oid].data if oid in after else b""
+        # Whether our own bit has come is seen at the end: some agents wait for the PVID.
+        others = portlist.changed(now if isinstance(now, bytes) else b"", number, False)
+        if not portlist.same(others, portlist.changed(data, number, False)):
+            vlan = oid.rpartition(".")[2]
+            raise Temporary(
+                f"the ports of VLAN {vlan} were changed by somebody else while they were written"
+            )
+
+
+def _lists(session: SnmpReader, base: str, ids: Sequence[int]) -> dict[str, bytes]:
+    """The lists of ``ids`` in column ``base``, by OID."""
+    asked = [f"{base}.{vlan}" for vlan in ids]
+    found = session.get(*asked)
+    return {
+        oid: found[oid].data  # type: ignore[misc]
+        for oid in asked
+        if oid in found and isinstance(found[oid].data, bytes)
+    }
+
+
+def send(session: SnmpSession, groups: Sequence[Group]) -> Mapping[int, RackwrightError]:
+    """SET all ``groups``, several at once as far as the agent takes that; what it refuses, by its
+    place in ``groups``. Raises Unreachable alone."""
+    refused: dict[int, RackwrightError] = {}
+    left = list(_chunked(groups, session.remembered.get(AT_ONCE, MOST)))
+    while left:
+        chunk = left.pop(0)
+        try:
+            session.set([binding for number in chunk for binding in groups[number]])
+        except Unreachable:
+            raise
+        except RackwrightError as why:
+            if len(chunk) == 1:
+                refused[chunk[0]] = why
+                continue
+            half = len(chunk) // 2
+            if getattr(why, "output", "") == "tooBig":
+                session.remembered[AT_ONCE] = half
+                rest = [*chunk, *(number for some in left for number in some)]
+                left = [rest[at : at + half] for at in range(0, len(rest), half)]
+            else:
+                left = [chunk[:half], chunk[half:], *left]
+    return refused
+
+
+def _chunked(groups: Sequence[Group], most: int) -> Iterable[list[int]]:
+    chunk: list[int] = []
+    size = 0
+    for number, group in enumerate(groups):
+        length = sum(BINDING + _length(value) for _, value in group)
+        if chunk and (len(chunk) == most or size + length > BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(number)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _length(value: Value) -> int:
+    return len(value.data) if isinstance(value.data, bytes) else 4

@@ -1,0 +1,10 @@
+"""Our simulated APC unit, by its other group of the MIB."""
+
+from __future__ import annotations
+
+from rackwright_sim.apc_rpdu import UNIT
+
+from ..snmp_pdus import simulated
+
+RIGS = {"sim": simulated(UNIT)}
+PROVEN = {"sim": "simulator"}
