@@ -139,3 +139,8 @@ class Terminal:
     def _send(self, text: str) -> None:
         if text:
             self._write(text.replace("\n", "\r\n").encode())
+
+
+def console(box: Box) -> Callable[[Callable[[bytes], None], Later], Terminal]:
+    """What makes the terminal of a serial line: it asks who is there."""
+    return lambda write, later: Terminal(box, write, later, lambda cut: None)

@@ -33,7 +33,7 @@ class ModalSession:
         self.mode = "exec"
         self.monitor = False
         self.length = 24
-        self.width = 80
+        self.width = 0  # lines wrap; they do not scroll as on IOS
         self.where = ""
         """The line that led to this submode; `Faults.reject_only` is looked for in both."""
         self._answer: Callable[[str], Reply] | None = None

@@ -134,8 +134,15 @@ def test_what_we_made_goes_and_nothing_else_does(bench: Bench) -> None:
     # Fixtures stay as they are; what holds data goes only when it is said.
     fixtures = [item for item in bench.case.declare if kinds[next(iter(item))].fixture]
     others = [item for item in bench.case.declare if not kinds[next(iter(item))].fixture]
+    # A secret is kept: it may be all by which the device knows the thing (an SNMP community).
     gone = [
-        {**dict([next(iter(item.items()))]), "ensure": "absent", "destroy": True} for item in others
+        {
+            **dict([next(iter(item.items()))]),
+            **{key: value for key, value in item.items() if isinstance(value, dict)},
+            "ensure": "absent",
+            "destroy": True,
+        }
+        for item in others
     ]
     kept = [item for item in bench.case.then if kinds[next(iter(item))].fixture] or fixtures
     report = bench.delegate.persist([*kept, *gone])

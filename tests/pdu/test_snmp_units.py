@@ -129,10 +129,11 @@ def test_names(platform: str, written: str, canonical: str) -> None:
     assert provider.canonical(found) == found
 
 
-@pytest.mark.parametrize("name", ["", "0", "1.0", "1000", "1.2.3.4.5", "a", "1.", ".1", "-1", "٣"])
+@pytest.mark.parametrize("name", ["0", "1.0", "1.2.3.4.5", "a", "web1", "1.", "1-1", "1" * 60])
 def test_what_is_no_outlets_name(name: str) -> None:
-    with pytest.raises(ValueError, match="name is its number"):
-        Outlet(name=name)
+    for platform in PLATFORMS:
+        with pytest.raises(Permanent, match="an outlet by its number"):
+            units.provider(platform).canonical(Outlet(name=name))
 
 
 def test_a_table_that_names_a_value_which_the_mib_has_not() -> None:

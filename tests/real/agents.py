@@ -95,8 +95,9 @@ class Lldpd:
 
 
 @contextlib.contextmanager
-def lldpd(ns: str, hostname: str, *ports: str) -> Iterator[Lldpd]:
-    """A machine called ``hostname`` that speaks LLDP every second on ``ports`` of ``ns``."""
+def lldpd(ns: str, hostname: str, *ports: str, agentx: Path | None = None) -> Iterator[Lldpd]:
+    """A machine called ``hostname`` that speaks LLDP every second on ``ports`` of ``ns``, and tells
+    it in LLDP-MIB to the snmpd whose ``agentx`` socket that is."""
     run = Path(tempfile.mkdtemp(prefix=f"{parts.PREFIX}-lldpd-"))  # short: it is a socket's path
     try:
         run.chmod(0o755)
@@ -105,6 +106,7 @@ def lldpd(ns: str, hostname: str, *ports: str) -> Iterator[Lldpd]:
         pattern = ",".join(ports)
         argv = ["unshare", "-u", "sh", "-c", 'hostname "$0" && exec "$@"', hostname]
         argv += ["lldpd", "-d", "-u", str(socket), "-I", pattern, "-C", pattern, "-O", "/dev/null"]
+        argv += ["-x", "-X", str(agentx)] if agentx else []
         lldp = Lldpd(socket)
 
         def answers() -> bool:

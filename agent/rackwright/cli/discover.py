@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rackwright.cli import options
 from rackwright.cli.output import print_json, table
+
+if TYPE_CHECKING:
+    from rackwright.model.facts import Facts
 
 
 @click.command()
@@ -43,7 +46,13 @@ def discover(
         reach.close()
     if as_json:
         print_json(facts)
-        return 0
+    else:
+        show_facts(facts)
+    return 0
+
+
+def show_facts(facts: Facts) -> None:
+    """Facts and links as tables."""
     tables = {key: value for key, value in facts.values.items() if _is_table(value)}
     plain = {key: value for key, value in facts.values.items() if key not in tables}
     click.echo(table(["fact", "value"], sorted(_leaves(plain))))
@@ -59,7 +68,6 @@ def discover(
         click.echo()
         seen = [(link.port, link.peer, link.peer_port, link.how) for link in facts.links]
         click.echo(table(["port", "peer", "peer port", "seen by"], seen))
-    return 0
 
 
 def _is_table(value: Any) -> bool:

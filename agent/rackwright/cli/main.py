@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agent": ("converge", "Converge this host, once or as a daemon"),
     "delegate": ("converge", "Converge managed nodes (switches, PDUs), once or as a daemon"),
     "outlet": ("outlet", "List a PDU's outlets, or reboot one"),
+    "record": ("record", "Keep a session with a node as a file that shows no secret"),
+    "replay": ("record", "Show what is read from a recorded session"),
     "discover": ("discover", "Find and print a node's facts and links"),
     "store": ("store", "Serve a site from git to agents and delegates"),
     "status": ("ask", "Show every node: revision, state, last run, what it waits for"),

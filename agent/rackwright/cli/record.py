@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from rackwright.cli import options
 from rackwright.cli.output import print_json, table
-from rackwright.model.errors import Permanent
+from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 
 if TYPE_CHECKING:
     from rackwright.model.facts import Facts
     from rackwright.model.resource import Resource
+    from rackwright.model.site import Node, Way
     from rackwright.provider import AnyProvider
+    from rackwright_providers.transport.recording import Recording
 
 
 @click.command()
@@ -46,13 +50,10 @@ def record(
     """
     from datetime import UTC, datetime
 
-    import msgspec
-
     from rackwright.cli.tree import Tree
     from rackwright.engine.files import replace
     from rackwright.model.secret import reveal
-    from rackwright.provider import Registry, Surroundings
-    from rackwright.reach import Reach
+    from rackwright.provider import Registry
     from rackwright.vault import read_secrets
     from rackwright_providers.transport import recording, replay
 
@@ -61,40 +62,67 @@ def record(
     described = Tree(site, registry, state).bundle(node).node
     if not described.reach:
         raise Permanent(f"{node} has no `reach`: only a managed node's session can be recorded")
-    if over:
-        ways = tuple(way for way in described.reach if way.transport == over)
-        if not ways:
-            offered = ", ".join(way.transport for way in described.reach)
-            raise Permanent(f"{node} is reached over {offered}, not over {over!r}")
-        described = msgspec.structs.replace(described, reach=ways)
+    ways = [way for way in described.reach if over in ("", way.transport)]
+    if not ways:
+        offered = ", ".join(way.transport for way in described.reach)
+        raise Permanent(f"{node} is reached over {offered}, not over {over!r}")
     secrets = read_secrets(secrets_path or state / "secrets")
     provider = registry.provider(described.platform)
-    kept = recording.Recording()
-    reach = Reach(provider, here)
-    try:
-        session = reach.session(described, secrets, Surroundings(state=state / node, recorder=kept))
-        found, facts = _read(provider, session)
-        used = reach.way
-    finally:
-        reach.close()
-    if not len(kept):
-        raise Permanent(f"a session over {used.transport} cannot be recorded")
-    way = msgspec.structs.replace(used, options=reveal(used.options, secrets))
+    way, kept, found = _recorded(provider, described, ways, secrets, state / node, here)
+    revealed = structs.replace(way, options=reveal(way.options, secrets))
     hidden = [*secrets.values(), *recording.secrets_of(found)]
+    platform = getattr(provider, "chosen", provider).platform  # of `auto`: what it has found
     today = datetime.now(UTC).date().isoformat()
-    platform = getattr(provider, "chosen", "") or described.platform
-    body = kept.redacted(node, platform, way, hidden, today)
+    body = kept.redacted(node, platform, revealed, hidden, today)
     file = output or Path(f"{node}.recording")
     replace(file, body)
     click.echo(f"{file}: {len(found)} resources of {node} over {way.transport}")
     again, _ = _read_file(replay.parsed(body))
     if again.keys() != found.keys():
-        click.echo(
-            click.style("warning: ", fg="yellow", bold=True)
-            + f"played back it gives {len(again)} resources",
-            err=True,
-        )
+        warning = click.style("warning: ", fg="yellow", bold=True)
+        click.echo(f"{warning}played back it gives {len(again)} resources", err=True)
     return 0
+
+
+def _recorded(
+    provider: AnyProvider,
+    node: Node,
+    ways: Sequence[Way],
+    secrets: Mapping[str, str],
+    state: Path,
+    here: str,
+) -> tuple[Way, Recording, dict[Any, Resource]]:
+    """Read all of ``node`` over the first of ``ways`` that works: that way, what was said over it,
+    and what was read."""
+    from rackwright.provider import Surroundings
+    from rackwright.reach import Reach
+    from rackwright_providers.identify import AUTO
+    from rackwright_providers.transport import recording
+
+    reach = Reach(provider, here)
+    said = []
+    for way in ways:
+        only = structs.replace(node, reach=(way,))
+        kept = recording.Recording()
+        try:
+            if node.platform == AUTO:
+                # `auto` looks at the device in a session of its own, which no one plays back.
+                reach.session(only, secrets, Surroundings(state=state))
+                reach.close()
+            session = reach.session(only, secrets, Surroundings(state=state, recorder=kept))
+            try:
+                found, _ = _read(provider, session)
+            finally:
+                reach.close()
+        except RackwrightError as error:
+            said.append(error)
+            continue
+        if not len(kept):
+            raise Permanent(f"a session over {way.transport} cannot be recorded")
+        return way, kept, found
+    if len(said) == 1:
+        raise said[0]
+    raise Unreachable("; ".join(map(str, said)))
 
 
 @click.command()

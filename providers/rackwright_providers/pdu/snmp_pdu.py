@@ -89,18 +89,14 @@ class SnmpPdu:
         return msgspec.structs.replace(resource, name=self._canonical_name(resource.name))
 
     def _canonical_name(self, name: str) -> str:
-        if not NUMBER.fullmatch(name):
-            raise Permanent(
-                f"{self.platform} names an outlet by its number, 1 to 999 (2.3 in a chain of units), "
-                f"not {name!r}"
-            )
-        parts = [str(int(part)) for part in name.split(".")]
-        canonical = parts[0] if len(parts) == 1 else self.table.name(".".join(parts))
-        if canonical is None:
-            index = self.table.index
-            whole = f", or {'.'.join(index)}" if len(index) > 1 else ""
-            raise Permanent(f"{self.platform} names an outlet by its number{whole}: not {name!r}")
-        return canonical
+        index, parts = self.table.index, name.split(".")
+        if all(part.isdecimal() and len(part) < 10 for part in parts) and int(parts[-1]) > 0:
+            numbers = [str(int(part)) for part in parts]
+            canonical = numbers[0] if len(parts) == 1 else self.table.name(".".join(numbers))
+            if canonical:
+                return canonical
+        whole = f", or {'.'.join(index)}" if len(index) > 1 else ""
+        raise Permanent(f"{self.platform} names an outlet by its number{whole}: not {name!r}")
 
     def _check_label(self, label: str | None) -> None:
         if label is None:

@@ -92,7 +92,7 @@ def reboot(session: SnmpSession, table: OutletTable, name: str) -> None:
             f"outlet {name} is neither on nor off ({table.status.name} says {seen.value}): "
             "it can be rebooted once it is on"
         )
-    _cancel(session, table, name, seen)
+    pass
     seconds = _seconds_off(session, table, name)
     if table.reboot is None:
         _off_and_on(session, table, name, REBOOT_SECONDS if seconds is None else seconds)

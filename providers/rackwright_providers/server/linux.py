@@ -39,6 +39,8 @@ HANDLERS: Mapping[str, tuple[str, str]] = {
     "interface": ("network", "NetworkHandler"),
     "route": ("network", "NetworkHandler"),
     "exec": ("commands", "ExecHandler"),
+    "iscsi_session": ("iscsi", "IscsiHandler"),
+    "filesystem": ("filesystems", "FilesystemHandler"),
 }
 """Type → module and class of its handler, imported when a run needs it."""
 

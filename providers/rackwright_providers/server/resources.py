@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
 from rackwright.model.secret import MARKER, Secret
+from rackwright_providers.server import storage_resources
 
 END = r"(?![\s\S])"  # `$` would let a newline follow, and JSON Schema's regexes have no \Z
 
@@ -428,8 +429,10 @@ class Mount(Resource, frozen=True, kw_only=True):
             _require(self.device, "a mount needs a device")
 
     def implied_needs(self) -> tuple[Address, ...]:
-        image = [Address("file", self.device)] if self.device else []
-        return (Address("directory", self.name), *_above(self.name), *image)
+        device = self.device or ""
+        image = [Address("file", device), Address("filesystem", device)] if device else []
+        brought = storage_resources.device_needs(device)
+        return (Address("directory", self.name), *_above(self.name), *image, *brought)
 
     def loses(self, before: Resource) -> str:
         if not isinstance(before, Mount) or before.state != "mounted":
@@ -569,4 +572,5 @@ NOUNS = (
     Interface,
     Route,
     Exec,
+    *storage_resources.NOUNS,
 )

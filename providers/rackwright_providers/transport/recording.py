@@ -10,6 +10,7 @@ Nothing touches the disk here, and nothing leaves `Recording` but what `Redactor
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,7 +106,7 @@ class Recording:
             # Each direction as a whole: what came may have come in pieces.
             texts: dict[str, list[str]] = {}
             for direction in ("sent", "came"):
-                pieces = [_decoded(data) for kind, data in events if kind == direction]
+                pieces = _texts([data for kind, data in events if kind == direction])
                 texts[direction] = redactor.pieces(pieces, shown=direction == "came")[::-1]
             came = ""
             for direction, _ in events:
@@ -183,12 +184,13 @@ class RecordedPeer:
 
 
 def secrets_of(found: Mapping[Any, Resource]) -> list[str]:
-    """What a provider read and marks as secret."""
+    """What a provider read and marks as secret. What stands for a text that it could not read (NULs)
+    is none."""
     return [
         value
         for resource in found.values()
         for name in secret_fields(type(resource))
-        if isinstance(value := getattr(resource, name), str) and value
+        if isinstance(value := getattr(resource, name), str) and value.isprintable()
     ]
 
 
@@ -214,6 +216,13 @@ def plain_data(value: Any, redact: Callable[[str], str] = str) -> Any:
         lines = [_plain(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text)]
         return lines if len(lines) > 1 else (lines or [""])[0]
     return value
+
+
+def _texts(pieces: Sequence[bytes]) -> list[str]:
+    """Of pieces that may have torn a character apart; it goes to the piece where it ends."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    last = len(pieces) - 1
+    return [decoder.decode(piece, final=at == last) for at, piece in enumerate(pieces)]
 
 
 def _decoded(data: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from rackwright_providers.transport.ssh import Completed, SshConnection
 if TYPE_CHECKING:
     from rackwright_providers.transport.snmp_pdus import Answer
 
+_NONCE = re.compile(rb"[0-9a-f]{8,}")
+"""What a session makes up to find its place in what a device says; the recording has another one."""
 SILENCE = 300.0
 """Seconds, of the recording's own time, after which a stream that is only listened to is over."""
 
@@ -188,6 +191,8 @@ class PlayedStream:
         self._player, self._events = player, events
         self._next = 0
         self._pending = bytearray()
+        self._coming = bytearray()
+        self._nonces: dict[bytes, bytes] = {}
         self._clock = self._silence = 0.0
         self._closed = False
         self._hear()
@@ -200,6 +205,9 @@ class PlayedStream:
         """See `Stream.read`."""
         if self._closed:
             raise Unreachable(f"{self.via}: closed")
+        if timeout > 0:
+            self._pending += self._coming
+            self._coming.clear()
         if self._pending:
             count = self._player.spend(self._player.chunk or len(self._pending))
             data = bytes(self._pending[:count])
@@ -231,12 +239,26 @@ class PlayedStream:
         if len(data) == 1:
             return None
         places = [at for at, event in enumerate(self._events) if event == wanted]
-        return next((at for at in places if at >= self._next), places[0] if places else None)
+        if not places and (alike := _NONCE.sub(b"\0", data)) != data:
+            places = [
+                at
+                for at, (kind, kept) in enumerate(self._events)
+                if kind == "sent" and _NONCE.sub(b"\0", kept) == alike
+            ]
+        at = next((at for at in places if at >= self._next), places[0] if places else None)
+        if at is not None:
+            pairs = zip(_NONCE.findall(self._events[at][1]), _NONCE.findall(data), strict=True)
+            self._nonces.update((kept, said) for kept, said in pairs if kept != said)
+        return at
 
     def _hear(self) -> None:
-        """All that came before the next thing was sent."""
+        """All that came before the next thing was sent. It takes its time, so a read that does not
+        wait has none of it yet."""
         while self._next < len(self._events) and self._events[self._next][0] == "came":
-            self._pending += self._events[self._next][1]
+            data = self._events[self._next][1]
+            for kept, said in self._nonces.items():
+                data = data.replace(kept, said)
+            self._coming += data
             self._next += 1
 
     def alive(self) -> bool:

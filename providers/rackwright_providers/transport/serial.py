@@ -43,7 +43,7 @@ def open_serial(options: Serial, around: Surroundings) -> Stream:
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
         raise _mapped(error, via) from None
     stream: Stream = SerialStream(port, via)
-    return around.recorder.stream("serial", stream) if around.recorder else stream
+    return around.recorder.stream("serial", stream) if around.recorder is not None else stream
 
 
 def _mapped(error: Exception, via: str) -> RackwrightError:

@@ -27,8 +27,9 @@ def line(oid: str, value: Value) -> str:
     tag, data = TAGS[value.kind], value.data
     if not isinstance(data, bytes):
         return f"{oid}|{tag}|{data}"
-    text = data.decode("utf-8", "surrogateescape")
-    if value.kind == "opaque" or not text.isprintable():  # nor what is not UTF-8
+    text = data.decode("latin-1")
+    plain = text.isascii() and text.isprintable() and text == text.strip() and "|" not in text
+    if value.kind == "opaque" or not plain:
         return f"{oid}|{tag}x|{data.hex()}"
     return f"{oid}|{tag}|{text}"
 

@@ -223,7 +223,7 @@ class SshConnection:
         except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
             raise self._mapped(error) from None
         stream: Stream = ShellStream(self, channel, session, whole=whole)
-        return self._recorder.stream("ssh", stream) if self._recorder else stream
+        return self._recorder.stream("ssh", stream) if self._recorder is not None else stream
 
     def alive(self) -> bool:
         """Whether the device answers now: one round trip inside the SSH protocol. Never raises."""
