@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -40,32 +40,55 @@ class Reach:
     def session(self, node: Node, secrets: Mapping[str, str], around: Surroundings) -> Any:
         """An open session. Raises Unreachable or Permanent with what each way said."""
         ways = self._ways(node)
-        if self._session is not None:
-            stay = self._way in ways and (
-                self._way == ways[0] or time.monotonic() < self._better_at
-            )
-            if stay and self._session.alive():
-                return self._session
+        if self._session is not None and not (self._way in ways and self._session.alive()):
             self.close()
         said: list[RackwrightError] = []
+        if self._session is not None and self._way is not None:
+            better = ways[: ways.index(self._way)]
+            if not better or time.monotonic() < self._better_at:
+                return self._session
+            if self._way.transport in {way.transport for way in better}:
+                self.close()  # it may hold the one line that the device has to give
+            else:
+                if not self._open(better, node, secrets, around, said):
+                    self._noted(said)
+                return self._session
+        if self._open(ways, node, secrets, around, said):
+            return self._session
+        text = "; ".join(str(error) for error in said)
+        if any(not isinstance(error, Permanent) for error in said):
+            raise Unreachable(text)
+        raise Permanent(text)
+
+    def _open(
+        self,
+        ways: Sequence[Way],
+        node: Node,
+        secrets: Mapping[str, str],
+        around: Surroundings,
+        said: list[RackwrightError],
+    ) -> bool:
+        """Put a session over the first of ``ways`` that works in the place of the one that there may
+        be; whether one does. ``said`` gets what the others say."""
         for way in ways:
             try:
                 opened = msgspec.structs.replace(way, options=reveal(way.options, secrets))
                 session = self._provider.open(opened, around)
             except RackwrightError as error:
                 said.append(error)
-                if len(ways) > 1:
+                if len(node.reach) > 1:
                     text = Masker(secrets.values()).text(str(error))
                     log.warning("%s: %s does not work: %s", node.name, way.transport, text)
                 continue
+            self.close()
             self._session, self._way = session, way
-            self._better_at = time.monotonic() + RETRY_BETTER
-            self.note = "; ".join(str(error) for error in said)
-            return session
-        text = "; ".join(str(error) for error in said)
-        if any(not isinstance(error, Permanent) for error in said):
-            raise Unreachable(text)
-        raise Permanent(text)
+            self._noted(said)
+            return True
+        return False
+
+    def _noted(self, said: Sequence[RackwrightError]) -> None:
+        self._better_at = time.monotonic() + RETRY_BETTER
+        self.note = "; ".join(str(error) for error in said)
 
     def _ways(self, node: Node) -> list[Way]:
         ways = list(node.reach) or [LOCAL]

@@ -52,6 +52,8 @@ class Reply:
     text: str = ""
     status: int = 0
     """Of a command that is run without a terminal."""
+    error: str = ""
+    """What such a command says on standard error."""
     close: bool = False
     """It ends the session."""
     cut: bool = False
@@ -66,6 +68,8 @@ class Box:
     refusal: ClassVar[Reply]
     """What the device answers to a command that it refuses."""
     leaving: ClassVar[frozenset[str]] = frozenset({"exit", "logout", "quit"})
+    takes_input: ClassVar[bool] = False
+    """Whether its commands read their standard input, to its end, before they do anything."""
 
     def __init__(
         self,
@@ -123,6 +127,11 @@ class Box:
         if self._state is not None:
             kept = {"data": self.data, "host_key": self.host_key}
             self._state.write_text(json.dumps(kept))
+
+    def run(self, command: str, given: bytes) -> Reply:
+        """What the device does on a command that is run without a terminal and ``given`` its standard
+        input."""
+        return self.respond(command)
 
     def respond(self, line: str) -> Reply:
         """What the device does on a line that was typed."""

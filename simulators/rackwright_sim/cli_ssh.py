@@ -107,6 +107,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         self._ssh = ssh
         self._connection = connection
         self._command = ""
+        self._input = bytearray()
         self._terminal: Terminal | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
@@ -134,14 +135,19 @@ class _Session(asyncssh.SSHServerSession[bytes]):
                 box, self._channel.write, loop.call_later, self._close, logged_in=True
             )
             self._terminal.start()
-        elif not box.faults.hang:
+        elif not box.faults.hang and not box.takes_input:
             loop.call_later(box.access.latency, self._run)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self._terminal:
             self._terminal.receive(data)
+        else:
+            self._input += data
 
     def eof_received(self) -> bool:
+        box = self._ssh.box
+        if self._terminal is None and box.takes_input and not box.faults.hang:
+            asyncio.get_running_loop().call_later(box.access.latency, self._run)
         return self._terminal is None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,11 +156,12 @@ class _Session(asyncssh.SSHServerSession[bytes]):
 
     def _run(self) -> None:
         self._ssh.box.counters.sessions += 1
-        reply: Reply = self._ssh.box.respond(self._command)
+        reply: Reply = self._ssh.box.run(self._command, bytes(self._input))
         if reply.cut:
             self._connection.abort()
             return
         self._channel.write(reply.text.encode())
+        self._channel.write_stderr(reply.error.encode())
         self._channel.exit(reply.status)
 
     def _close(self, cut: bool) -> None:

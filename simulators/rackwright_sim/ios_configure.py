@@ -18,7 +18,6 @@ from rackwright_sim.ios_config import (
 )
 from rackwright_sim.ios_session import CliError, IosSession
 
-
 VLAN_NAME = 32
 _QUOTED = re.compile(r'"([^"]+)"')
 

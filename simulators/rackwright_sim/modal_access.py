@@ -48,6 +48,14 @@ class ModalTerminal(Terminal):
         self._send(f"\r\n\r\n{name} ttyS0\r\n\r\n")
         self._ask("username", f"{name} login: ")
 
+    def _take(self, chunk: bytes) -> None:
+        # Ctrl-C ends a getty, and the next one greets.
+        if chunk == b"\x03" and self._state in ("username", "password"):
+            self._typed.clear()
+            self._greet()
+        else:
+            super()._take(chunk)
+
     def _ask_who(self) -> None:
         self._greet()
 

@@ -30,6 +30,17 @@ def arista_eos(node: SimNode, state: Path | None) -> _Making:
     return _making(node, device, make, "OpenSSH_8.7")
 
 
+def dell_os10(node: SimNode, state: Path | None) -> _Making:
+    """ethernet1/1/1 and on, and mgmt1/1/1."""
+    from rackwright_sim import run
+    from rackwright_sim.os10_device import Os10Device
+    from rackwright_sim.os10_session import make
+
+    options = _options(node, "ethernet1/1/", "mgmt1/1/1")
+    device = Os10Device(options, run._kept(state, node), node.faults)
+    return _making(node, device, make, "OpenSSH_7.4p1")
+
+
 def _options(node: SimNode, first: str, management: str) -> ModalOptions:
     from rackwright_sim import run
     from rackwright_sim.modal_device import ModalOptions

@@ -134,6 +134,13 @@ class ModalSession:
         self.device.counters.rejected += 1
         return Reply(text)
 
+    def _forbidden(self, line: str) -> bool:
+        """Whether `Faults.reject_only` says so: of the line, of the line after that of its submode,
+        or of one of the VLANs in it."""
+        rule, said = self.device.faults.reject_only, line.strip()
+        each = said.replace("interface range vlan ", "vlan ")
+        return any(refuses(rule, one) for one in (said, f"{self.where} / {said}", each))
+
     def _complaint(self, found: Mismatch) -> str:
         return {"incomplete": self.INCOMPLETE, "ambiguous": self.AMBIGUOUS}.get(
             found.kind, self.INVALID
@@ -151,7 +158,7 @@ class ModalSession:
         if kind in ("config", "save"):
             if self.device.drops_now():
                 return Reply(cut=True)
-            if refuses(self.device.faults.reject_only, line):
+            if self._forbidden(line):
                 return self._refused(self.INVALID)
         try:
             answer = found.action(self, *found.arguments)
@@ -172,9 +179,7 @@ class ModalSession:
         if not leaving:
             if device.drops_now():
                 return Reply(cut=True)
-            path = f"{self.where} / {line.strip()}"
-            rule = device.faults.reject_only
-            if device.faults.reject or refuses(rule, line) or refuses(rule, path):
+            if device.faults.reject or self._forbidden(line):
                 return self._refused(self.INVALID)
         try:
             answer = self.take(line)

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from rackwright_sim.cli_making import dell_cmc, hpe_oa, powerman, vpcd
 from rackwright_sim.faults import Faults
 from rackwright_sim.loop import on_thread
-from rackwright_sim.modal_making import arista_eos
+from rackwright_sim.modal_making import arista_eos, dell_os10
 from rackwright_sim.qbridge_making import qbridge
+from rackwright_sim.tgt_making import tgt
 
 if TYPE_CHECKING:
+    from rackwright_sim.cli_box import Box
     from rackwright_sim.ios_device import IosDevice
     from rackwright_sim.modal_device import ModalDevice
     from rackwright_sim.qbridge import QBridge
@@ -88,7 +91,7 @@ class _Server(Protocol):
 class _Making:
     """What the simulator of one node consists of."""
 
-    device: IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]
+    device: Box | IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]
     servers: list[tuple[_Server, Callable[[], Endpoint]]]
     skipped: list[str]
 
@@ -97,7 +100,7 @@ class Farm:
     """Running simulators. ``with`` stops them in the end."""
 
     def __init__(self) -> None:
-        self.devices: dict[str, IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]] = {}
+        self.devices: dict[str, Box | IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]] = {}
         """By node: their ``counters`` can be read, their ``faults`` replaced."""
         self.endpoints: list[Endpoint] = []
         self.skipped: list[str] = []
@@ -302,10 +305,16 @@ PLATFORMS: dict[str, Callable[[SimNode, Path | None], _Making]] = {
     "apc_rpdu2": _snmp_pdu,
     "arista_eos": arista_eos,
     "cisco_ios": _cisco_ios,
+    "dell_cmc": dell_cmc,
+    "dell_os10": dell_os10,
     "eaton_epdu": _snmp_pdu,
+    "hpe_oa": hpe_oa,
+    "powerman": powerman,
     "qbridge": qbridge,
     "raritan_pdu2": _snmp_pdu,
     "servertech_sentry3": _snmp_pdu,
     "servertech_sentry4": _snmp_pdu,
+    "tgt": tgt,
+    "vpcd": vpcd,
 }
 """Simulators by the platform's name."""

@@ -59,8 +59,8 @@ def test_the_suite_passes(tmp_path: Path) -> None:
     ("right", "wrong"),
     [
         (
-            '"on": Setting(COMMAND, "immediateOn"), "off": Setting(COMMAND, "immediateOff")',
-            '"on": Setting(COMMAND, "immediateOff"), "off": Setting(COMMAND, "immediateOn")',
+            '"on": t.Setting(COMMAND, "immediateOn"), "off": t.Setting(COMMAND, "immediateOff")',
+            '"on": t.Setting(COMMAND, "immediateOff"), "off": t.Setting(COMMAND, "immediateOn")',
         ),
         (
             '{"outletStatusOn": "on", "outletStatusOff": "off"}',

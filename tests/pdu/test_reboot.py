@@ -151,6 +151,17 @@ def test_a_unit_that_hangs_in_the_middle_is_unreachable(opener: Opener) -> None:
         assert isinstance(work.end(), Unreachable)
 
 
+def test_a_unit_that_shows_waiting_instead_of_off(opener: Opener) -> None:
+    """Sentry3-MIB leaves open whether a reboot passes through off or through offWait alone."""
+    provider = units.provider("servertech_sentry3")
+    with simulated("servertech_sentry3", shared_reboot=1) as unit:
+        status = (1, 3, 6, 1, 4, 1, 1718, 3, 2, 3, 1, 5)
+        shown = {**unit.device.unit.shows, status: {"on": 1, "off": 2}}
+        unit.device.unit = dataclasses.replace(unit.device.unit, shows=shown)  # type: ignore[arg-type]
+        provider.reboot(opener(provider, unit.port), "2")
+        assert unit.device.history == [(2, "off"), (2, "on")]
+
+
 def test_told_to_stop_the_unit_goes_on_by_itself(opener: Opener) -> None:
     provider = units.provider("eaton_epdu")
     with simulated("eaton_epdu") as unit:
@@ -169,7 +180,7 @@ def test_without_a_command_of_the_units_own(opener: Opener) -> None:
         unit.outlets[2].reboot = 1
         provider.reboot(opener(provider, unit.port), "2")
         assert unit.device.history == [(2, "off"), (2, "on")]
-        assert unit.counters.writes == 3  # off, on, and on once more before it is waited for
+        assert unit.counters.writes == 2
 
 
 def test_without_one_and_told_to_stop_the_power_comes_back(opener: Opener) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,12 @@ from rackwright_providers.pdu.outlet_table import Object, OutletTable, Setting
 from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.pdu.snmp_pdu import SnmpPdu
 from rackwright_sim.faults import Faults
+from rackwright_sim.run import SimNode, SimWay, start_for_site
 from rackwright_sim.snmp_pdu import PduDevice
 from rackwright_sim.snmp_pdu import SnmpPdu as Unit
 from rackwright_sim.snmp_pdu_unit import PduOptions
 from rackwright_sim.snmp_pdu_units import UNITS
-from tests.pdu.conftest import ALL, Opener, converge, plan
+from tests.pdu.conftest import ALL, Opener, converge, outlet, plan
 
 PLATFORMS = sorted(UNITS)
 
@@ -51,7 +53,7 @@ def test_all_banks_are_read_in_one_exchange(platform: str, opener: Opener) -> No
         banks = UNITS[platform].banks
         assert len(found) == 4 * len(banks)
         assert unit.counters.get_bulk == 1
-        names = [outlet.name for outlet in found]
+        names = [address.name for address in found]
         assert names[:4] == ["1", "2", "3", "4"]
         for bank in banks[1:]:
             assert ".".join(map(str, (*bank, 3))) in names
@@ -151,6 +153,22 @@ def test_a_table_that_names_a_value_which_the_mib_has_not() -> None:
         )
     with pytest.raises(ValueError, match="without the outlet's number"):
         OutletTable(status=state, states={}, command={}, first=(1,))
+
+
+def test_rackwright_sim_has_them_and_they_remember(tmp_path: Path, opener: Opener) -> None:
+    ways = (SimWay("snmp", {"host": "127.0.0.1", "port": 0, "community": "private"}),)
+    nodes = [SimNode(name=platform, platform=platform, ways=ways) for platform in PLATFORMS]
+    for start in (1, 2):
+        with start_for_site(nodes, state=tmp_path / "devices") as farm:
+            assert farm.skipped == []
+            for platform in PLATFORMS:
+                provider = units.provider(platform)
+                session = opener(provider, farm.port(platform, "snmp"))
+                if start == 1:
+                    converge(provider, session, Outlet(name="3", state="off"))
+                found = provider.read(session, ALL)
+                assert len(found) == 24
+                assert found[outlet(3)].state == "off"  # type: ignore[attr-defined]
 
 
 def test_every_platform_says_what_tells_it() -> None:

@@ -59,7 +59,6 @@ GATED = (
     "truncate",
     "fallocate",
     "rm",
-    "install",
     "mv",
     "tgt-admin",
 )

@@ -19,7 +19,14 @@ from rackwright.model.resource import Resource, declared_fields
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.switch.cisco_ios import DIALECT, CiscoIos
-from rackwright_providers.switch.resources import Port, Vlan
+from rackwright_providers.switch.resources import (
+    Lag,
+    LocalUser,
+    NtpServer,
+    Port,
+    SnmpCommunity,
+    Vlan,
+)
 from rackwright_providers.transport import cli_screen
 from rackwright_providers.transport.cli import CliReader, CliSession
 from rackwright_providers.transport.cli_screen import Screen
@@ -213,9 +220,128 @@ def test_discovery(switch: Switch) -> None:
     session.close()
 
 
-def test_carriers_are_unknown_where_the_switch_does_not_tell(switch: Switch) -> None:
+def test_our_account_carries_us_and_a_port_where_the_switch_tells(switch: Switch) -> None:
     session = switch.open()
-    assert list(IOS.carriers(session, {})) == []
+    assert list(IOS.carriers(session, {})) == [Address("local_user", "rack")]
+    session.close()
+
+
+def test_an_account_that_was_made_can_log_in_and_its_hash_fits(switch: Switch) -> None:
+    session = switch.open()
+    user = LocalUser(name="ops", password="what? a secret", privilege=15)
+    wanted = Wanted(frozenset({LocalUser}), {user.address: user})
+    IOS.commit(session, IOS.render(differing([user], IOS.read(session, wanted)), {}))
+    assert IOS.read(session, wanted)[user.address] == user
+    assert switch.device.admits("ops", "what? a secret")
+    assert "what? a secret" not in switch.device.running.text()
+    other = LocalUser(name="ops", password="another")
+    seen = IOS.read(session, Wanted(wanted.types, {other.address: other}))
+    assert [change.field_names for change in differing([other], seen)] == [{"password"}]
+    gone = [Change("remove", user.address, seen[user.address])]
+    IOS.commit(session, IOS.render(gone, seen))
+    assert user.address not in IOS.read(session, wanted)
+    session.close()
+
+
+@only_ssh
+def test_a_switch_that_knows_no_algorithms_gets_a_plain_secret(switch: Switch) -> None:
+    switch.device.faults = Faults(reject_only="algorithm-type")
+    session = switch.open()
+    user = LocalUser(name="ops", password="s3cret", privilege=15)
+    IOS.commit(session, IOS.render([to(user, {})], {}))
+    assert switch.device.admits("ops", "s3cret")
+    session.close()
+
+
+@only_ssh
+def test_one_command_serves_all_but_the_vlans(switch: Switch) -> None:
+    session = switch.open()
+    switch.asked()
+    IOS.read(session, Wanted(IOS.resources, {}))
+    assert switch.asked() == [
+        "show vlan brief",
+        "show running-config | section ^interface|^hostname|^ntp server|^logging"
+        "|^snmp-server community|^username",
+    ]
+    session.close()
+
+
+def lag_of(switch: Switch, lag: Lag, *ports: Port, session: Any) -> None:
+    """Converge a LAG and ports, as the engine would."""
+    items: list[Resource] = [lag, *ports]
+    wanted = Wanted(frozenset({Lag, Port}), {item.address: item for item in items})
+    observed = IOS.read(session, wanted)
+    IOS.commit(session, IOS.render(differing(items, observed), observed))
+    assert differing(items, IOS.read(session, wanted)) == []
+
+
+@only_ssh
+def test_members_agree_with_their_lag_and_leave_it_clean(switch: Switch) -> None:
+    device, session = switch.device, switch.open()
+    names = [f"GigabitEthernet1/0/{number}" for number in (1, 2, 3)]
+    session.configure(
+        ["interface Gi1/0/2", " switchport access vlan 7", "interface Gi1/0/3", " shutdown"]
+    )
+    lag = Lag(name="10", members=tuple(names[:2]), mode="trunk", allowed_vlans="10,20")
+    lag_of(switch, lag, session=session)
+    ports = device.running.ports
+    for field in ("mode", "allowed", "access", "native"):
+        assert {getattr(ports[name], field) for name in names[:2]} == {
+            getattr(ports["Port-channel10"], field)
+        }, field
+    # One joins, one leaves, and another protocol is spoken by all that stay.
+    lag = Lag(name="10", members=(names[0], names[2]), lacp="off", allowed_vlans="20,30")
+    lag_of(switch, lag, session=session)
+    assert [ports[name].channel_mode for name in names] == ["on", "", "on"]
+    assert [ports[name].mode for name in names] == ["trunk", "dynamic auto", "trunk"]
+    assert [ports[name].allowed for name in (names[0], names[2])] == [{20, 30}] * 2
+    assert [ports[name].shutdown for name in names] == [False, False, True]
+    # It goes; what the site says of a port stays with it.
+    declared = Port(name=names[0], mode="trunk")
+    wanted = Wanted(frozenset({Lag, Port}), {declared.address: declared})
+    observed = IOS.read(session, wanted)
+    gone = Change("remove", lag.address, observed[lag.address])
+    IOS.commit(session, IOS.render([gone], observed))
+    assert lag.address not in IOS.read(session, wanted)
+    assert [ports[name].channel for name in names] == [0, 0, 0]
+    assert [ports[name].mode for name in names] == ["trunk", "dynamic auto", "dynamic auto"]
+    assert {len(ports[name].allowed) for name in names} == {4094}
+    assert [ports[name].shutdown for name in names] == [False, False, True]
+    session.close()
+
+
+@only_ssh
+@pytest.mark.parametrize("first", ["10", "20"])
+def test_a_port_goes_from_one_lag_to_another(switch: Switch, first: str) -> None:
+    session = switch.open()
+    members = {"10": ("GigabitEthernet1/0/1", "GigabitEthernet1/0/2"), "20": ()}
+    for name, ports in members.items():
+        lag_of(switch, Lag(name=name, members=ports, mode="trunk"), session=session)
+    after = {"10": ("GigabitEthernet1/0/1",), "20": ("GigabitEthernet1/0/2",)}
+    items: list[Resource] = [
+        Lag(name=name, members=after[name]) for name in sorted(after, key=lambda n: n != first)
+    ]
+    wanted = Wanted(frozenset({Lag}), {item.address: item for item in items})
+    observed = IOS.read(session, wanted)
+    IOS.commit(session, IOS.render(differing(items, observed), observed))
+    assert differing(items, IOS.read(session, wanted)) == []
+    assert not switch.device.running.ports["GigabitEthernet1/0/2"].shutdown
+    session.close()
+
+
+@only_ssh
+def test_options_of_others_on_a_line_stay(switch: Switch) -> None:
+    session = switch.open()
+    session.configure(["snmp-server community old RO 99", "ntp server 192.0.2.1 version 3 prefer"])
+    items: list[Resource] = [
+        SnmpCommunity(name="x", community="old", access="rw"),
+        NtpServer(name="192.0.2.1", prefer=False),
+    ]
+    wanted = Wanted(frozenset({SnmpCommunity, NtpServer}), {item.address: item for item in items})
+    observed = IOS.read(session, wanted)
+    IOS.commit(session, IOS.render(differing(items, observed), observed))
+    assert switch.device.running.communities == {"old": "RW 99"}
+    assert switch.device.running.ntp == {"192.0.2.1": " version 3"}
     session.close()
 
 
@@ -381,7 +507,29 @@ def test_our_own_port_is_found_where_the_switch_tells() -> None:
         }
     )
     assert set(IOS.carriers(scripted(device), {})) == {
+        Address("local_user", "rack"),
         Address("port", "GigabitEthernet1/0/24"),
         Address("port", "Vlan10"),
         Address("vlan", "10"),
+    }
+
+
+def test_a_lag_that_carries_us_is_found_with_its_members_and_a_cut_name_in_full() -> None:
+    device = Ios(
+        {
+            "show users": "    Line       User       Host(s)              Idle       Location\n"
+            "*  1 vty 0     rackwright idle                 00:00:00 10.0.0.9\n",
+            "show ip arp 10.0.0.9": "Protocol  Address          Age (min)  Hardware Addr   Type   Interface\n"
+            "Internet  10.0.0.9                3   0011.2233.4455  ARPA   Port-channel1\n",
+            "show mac address-table address 0011.2233.4455": "",
+        }
+    )
+    lag = Lag(name="1", members=("GigabitEthernet1/0/9",))
+    users = [LocalUser(name="rackwright-delegate"), LocalUser(name="other")]
+    observed: dict[Address, Resource] = {item.address: item for item in (lag, *users)}
+    assert set(IOS.carriers(scripted(device), observed)) == {
+        Address("lag", "1"),
+        Address("port", "GigabitEthernet1/0/9"),
+        Address("local_user", "rackwright"),
+        Address("local_user", "rackwright-delegate"),
     }

@@ -8,7 +8,7 @@ import pytest
 
 from rackwright.model.facts import FoundLink
 from rackwright_providers.switch import ios_discover, ios_parse
-from rackwright_providers.switch.resources import Port
+from rackwright_providers.switch.resources import Lag, Port
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -70,8 +70,8 @@ UNTOUCHED = {
     "allowed_vlans": "all",
 }
 ROUTED = {"admin": "up", "description": "", "mode": "routed"}
+TRUNK = {"mode": "trunk", "allowed_vlans": "10,20"}
 PORTS = {
-    "Port-channel1": {**UNTOUCHED, "mode": "trunk", "allowed_vlans": "10,20"},
     "GigabitEthernet0/0": {**ROUTED, "admin": "down"},
     "GigabitEthernet1/0/1": UNTOUCHED,
     "GigabitEthernet1/0/2": {
@@ -98,14 +98,40 @@ PORTS = {
     "GigabitEthernet1/0/6": {**UNTOUCHED, "mode": None},
     "GigabitEthernet1/0/7": ROUTED,
     "GigabitEthernet1/0/8": {**UNTOUCHED, "access_vlan": 10},
+    "GigabitEthernet1/0/9": {**UNTOUCHED, **TRUNK, "lag": "1"},
+    "GigabitEthernet1/0/10": {**UNTOUCHED, **TRUNK, "lag": "1"},
     "Vlan1": {**ROUTED, "admin": "down"},
     "Vlan10": {**ROUTED, "description": "management"},
 }
 
 
 def test_ports() -> None:
-    expected = {name: Port(name=name, **fields) for name, fields in PORTS.items()}
-    assert ios_parse.ports(sample("show_running_config")) == expected
+    ports, lags = ios_parse.interfaces_of(sample("show_running_config"))
+    assert ports == {
+        name: Port(name=name, **{"lag": "none", **fields}) for name, fields in PORTS.items()
+    }
+    members = ("GigabitEthernet1/0/9", "GigabitEthernet1/0/10")
+    assert lags == {
+        "1": Lag(name="1", **{**UNTOUCHED, **TRUNK}, members=members, lacp="active"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("modes", "lacp"),
+    [
+        (["active", "active"], "active"),
+        (["passive"], "passive"),
+        (["on", "on"], "off"),
+        (["active", "passive"], None),
+        (["desirable"], None),
+        ([], None),
+    ],
+)
+def test_a_lags_mode_is_that_of_all_its_members(modes: list[str], lacp: str | None) -> None:
+    text = "interface Port-channel2\n" + "".join(
+        f"interface Gi1/0/{at}\n channel-group 2 mode {mode}\n" for at, mode in enumerate(modes, 1)
+    )
+    assert ios_parse.interfaces_of(text)[1]["2"].lacp == lacp
 
 
 def test_the_interface_sections_alone_say_the_same() -> None:
@@ -118,7 +144,7 @@ def test_the_interface_sections_alone_say_the_same() -> None:
             kept.append(line)
         if line.startswith("line con"):
             break
-    assert ios_parse.ports("\n".join(kept)) == ios_parse.ports(whole)
+    assert ios_parse.interfaces_of("\n".join(kept)) == ios_parse.interfaces_of(whole)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +163,8 @@ def test_every_form_of_a_list(lines: list[str], allowed: str) -> None:
     text = "interface Gi1/0/1\n" + "".join(
         f" switchport trunk allowed vlan {line}\n" for line in lines
     )
-    assert ios_parse.ports(text)["GigabitEthernet1/0/1"].allowed_vlans == allowed
+    ports, _ = ios_parse.interfaces_of(text)
+    assert ports["GigabitEthernet1/0/1"].allowed_vlans == allowed
 
 
 def test_mtus() -> None:

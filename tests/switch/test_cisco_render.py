@@ -14,9 +14,9 @@ from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.report import FieldChange
 from rackwright.model.resource import Resource, declared_fields
-from rackwright_providers.switch import ios_parse, ios_render, vlanset
+from rackwright_providers.switch import ios_parse, ios_ports, ios_render, vlanset
 from rackwright_providers.switch.cisco_ios import CiscoIos
-from rackwright_providers.switch.resources import Port, Vlan, vlan_in_use
+from rackwright_providers.switch.resources import Lag, Port, Vlan, vlan_in_use
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "cisco_render.yaml").read_text())
 DEFAULTS = {
@@ -43,18 +43,28 @@ def change(before: Resource | None, after: Resource | None) -> Change:
     return Change("update" if before else "create", after.address, before, after, fields)
 
 
-def planned(case: dict[str, Any]) -> Change:
-    kind = case.get("remove") or ("vlan" if "vlan" in case else "port")
-    noun: type[Vlan | Port] = {"vlan": Vlan, "port": Port}[kind]
+NOUNS: dict[str, type[Vlan | Port | Lag]] = {"vlan": Vlan, "port": Port, "lag": Lag}
+
+
+def noted(kind: str, fields: dict[str, Any]) -> Resource:
+    return NOUNS[kind](**({} if kind == "vlan" else DEFAULTS) | fields)
+
+
+def planned(case: dict[str, Any]) -> tuple[Change, dict[Address, Resource]]:
+    kind = case.get("remove") or next(noun for noun in NOUNS if noun in case)
     seen = case.get("observed")
-    before = noun(**({**DEFAULTS, **seen} if seen and noun is Port else seen)) if seen else None
-    after = CiscoIos().canonical(noun(**case[kind])) if kind in case else None
-    return change(before, after)
+    before = noted(kind, seen) if seen else None
+    after = CiscoIos().canonical(NOUNS[kind](**case[kind])) if kind in case else None
+    others = [noted("port", {"name": key, **more}) for key, more in case.get("ports", {}).items()]
+    others += [noted("lag", {"name": key, **more}) for key, more in case.get("lags", {}).items()]
+    others += [before] if before else []
+    return change(before, after), {item.address: item for item in others}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
 def test_lines(case: dict[str, Any]) -> None:
-    (step,) = CiscoIos().render([planned(case)], {})
+    one, observed = planned(case)
+    (step,) = CiscoIos().render([one], observed)
     assert step.text == case["lines"].rstrip("\n")
     assert isinstance(step, ios_render.IosStep)
     assert step.lines == tuple(step.text.splitlines())
@@ -73,10 +83,10 @@ SETS = st.frozensets(st.integers(1, 4094), max_size=600) | st.just(frozenset(ran
 def test_any_list_of_vlans_is_reached_in_short_lines(
     before: frozenset[int], after: frozenset[int]
 ) -> None:
-    gained, lost = ios_render.allowed(before, after)
+    gained, lost = ios_ports.allowed(before, after)
     held = before
     for line in [*gained, *lost]:
-        assert len(line) <= ios_render.LINE
+        assert len(line) <= ios_ports.LINE
         held = ios_parse._allowed(held, line.removeprefix("switchport trunk allowed vlan ").split())
         assert before & after <= held  # nothing that stays is shut out on the way
     assert held == after
@@ -118,6 +128,79 @@ def test_a_vlan_that_a_port_still_carries_is_not_removed(
     why = vlan_in_use(changes, {before.address: before})
     assert (Address("vlan", "666") in why) is refused
     assert CiscoIos().refuse(changes, {before.address: before}) == why
+
+
+def made(vlan: int) -> Change:
+    return Change("create", Address("vlan", str(vlan)), None, Vlan(name=str(vlan)))
+
+
+@given(
+    ids=st.lists(st.integers(2, 4094).filter(lambda vlan: not 1002 <= vlan <= 1005), unique=True)
+)
+def test_vlans_that_change_alike_go_together_in_short_lines(ids: list[int]) -> None:
+    for changes, command in (
+        ([made(vlan) for vlan in ids], "vlan "),
+        ([vlan_gone(v) for v in ids], "no vlan "),
+    ):
+        steps = ios_render.steps(changes, {})
+        sent: list[int] = []
+        for step in steps:
+            line, *rest = step.lines
+            named = vlanset.parse(line.removeprefix(command))
+            assert line.startswith(command)
+            assert len(line) <= ios_ports.LINE
+            assert {int(address.name) for address in step.addresses} == named
+            assert len(named) <= ios_render.TOGETHER
+            extended = {vlan >= ios_render.EXTENDED for vlan in named}
+            assert len(extended) == 1
+            assert rest == ([" exit"] if command == "vlan " and extended == {True} else [])
+            sent += named
+        assert sorted(sent) == sorted(ids)
+
+
+def test_all_vlans_take_few_lines() -> None:
+    ids = [vlan for vlan in range(2, 4095) if not 1002 <= vlan <= 1005]
+    steps = ios_render.steps([made(vlan) for vlan in ids], {})
+    assert [step.lines[0] for step in steps[:2]] == ["vlan 2-257", "vlan 258-513"]
+    assert len(steps) == 4 + 13
+
+
+def test_a_vlan_with_a_title_stays_in_its_place() -> None:
+    titled = Change("create", Address("vlan", "20"), None, Vlan(name="20", title="x"))
+    steps = ios_render.steps([made(10), made(11), titled, made(12), vlan_gone(9)], {})
+    assert [step.lines for step in steps] == [
+        ("vlan 10-11",), ("vlan 20", " name x"), ("vlan 12",), ("no vlan 9",),
+    ]  # fmt: skip
+
+
+MEMBER = {"mode": "trunk", "lag": "10"}
+
+
+@pytest.mark.parametrize(
+    ("port_fields", "lag_fields", "why"),
+    [
+        ({"mode": "access"}, {}, "lag/10, which has mode 'trunk'"),
+        ({"mode": "trunk"}, {}, ""),
+        ({"description": "x"}, {}, ""),
+        ({"allowed_vlans": "10"}, {"allowed_vlans": "10"}, ""),
+        ({"allowed_vlans": "10"}, {"allowed_vlans": "20"}, "allowed_vlans '20'"),
+        ({"admin": "up"}, {"admin": "down"}, "admin 'down'"),
+        ({"lag": "none", "mode": "access"}, {}, ""),
+        ({"lag": "20"}, {}, "there is no lag/20"),
+    ],
+)
+def test_a_member_that_would_not_agree_is_refused(
+    port_fields: dict[str, Any], lag_fields: dict[str, Any], why: str
+) -> None:
+    seen = {**MEMBER, "admin": "down", "allowed_vlans": "all"}
+    before = port("GigabitEthernet1/0/1", **seen)
+    lag = Lag(name="10", members=(before.name,), **{**DEFAULTS, "mode": "trunk"})
+    changes = [change(before, Port(name=before.name, **port_fields))]
+    if lag_fields:
+        changes.append(change(lag, Lag(name="10", **lag_fields)))
+    observed: dict[Address, Resource] = {before.address: before, lag.address: lag}
+    refused = CiscoIos().refuse(changes, observed)
+    assert (why in refused[before.address]) if why else not refused
 
 
 def test_the_reason_names_the_ports() -> None:

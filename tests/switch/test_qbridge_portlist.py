@@ -16,14 +16,14 @@ PORTS = st.integers(1, 600)
 def test_the_first_port_is_the_most_significant_bit() -> None:
     assert portlist.ports(bytes.fromhex("90")) == {1, 4}
     assert portlist.ports(bytes.fromhex("000180")) == {16, 17}
-    assert portlist.changed(b"", 9, True) == bytes.fromhex("0080")
-    assert portlist.changed(bytes.fromhex("ffff"), 9, False) == bytes.fromhex("ff7f")
-    assert portlist.changed(bytes.fromhex("ff"), 9, False) == bytes.fromhex("ff")
+    assert portlist.changed(b"", [9], True) == bytes.fromhex("0080")
+    assert portlist.changed(bytes.fromhex("ffff"), [9], False) == bytes.fromhex("ff7f")
+    assert portlist.changed(bytes.fromhex("ff"), [9], False) == bytes.fromhex("ff")
 
 
 @given(LISTS, PORTS, st.booleans())
 def test_only_the_one_port_changes(data: bytes, port: int, member: bool) -> None:
-    after = portlist.changed(data, port, member)
+    after = portlist.changed(data, [port], member)
     assert portlist.ports(after) ^ portlist.ports(data) <= {port}
     assert (port in portlist.ports(after)) == member
     assert len(after) in (len(data), (port + 7) // 8)

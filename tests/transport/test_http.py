@@ -283,8 +283,14 @@ def test_a_secret_of_an_answer_is_not_recorded() -> None:
         opened.ask("GET", "/login", secret=lambda answer: str(answer.json()["key"]))
         opened.get("/abc123/x")
     assert kept == [
-        ({"method": "GET", "path": "/login"}, {"status": 200, "text": '{"key": "********"}'}),
-        ({"method": "GET", "path": "/********/x"}, {"status": 200, "text": '{"key": "********"}'}),
+        (
+            {"method": "GET", "path": "/login"},
+            {"status": 200, "headers": {}, "text": '{"key": "********"}'},
+        ),
+        (
+            {"method": "GET", "path": "/********/x"},
+            {"status": 200, "headers": {}, "text": '{"key": "********"}'},
+        ),
     ]
 
 

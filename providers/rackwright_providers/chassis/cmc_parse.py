@@ -32,7 +32,7 @@ BOOT: Mapping[str, str] = {
 
 _SERVER = re.compile(r"server-(\d+[a-d]?)", re.IGNORECASE)
 _GAP = re.compile(r"\s{2,}|\t+")
-_OBJECT = re.compile(r"^\s*#?\s*(cfg\w+|[A-Z][\w /]*?)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_OBJECT = re.compile(r"^[ \t]*#?[ \t]*([A-Za-z][\w /]*?)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _HEADING = re.compile(r"<[^<>]+>")
 NOTHING = frozenset({"", "N/A", "NA"})
 

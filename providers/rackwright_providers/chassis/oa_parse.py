@@ -24,7 +24,7 @@ _RULE = re.compile(r"\s*-{2,}(?: +-{2,})+\s*")
 _BAY = re.compile(r"\d{1,2}[A-Z]?")
 _ORDER = re.compile(r"IPL Devices \(Boot Order\):[^\n]*\n((?:[^\n]*\n?)*)")
 _BLADE = re.compile(r"^.*\bServer Blade #(\d+[A-Z]?) Information:.*$", re.MULTILINE)
-_PAIR = re.compile(r"^\s*([A-Z][\w. /()-]*?)\s*:\s+(\S.*?)\s*$", re.MULTILINE)
+_PAIR = re.compile(r"^[ \t]*([A-Z][\w. /()-]*?)[ \t]*:[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 NOTHING = frozenset({"", "[Unknown]", "Unknown", "N/A"})
 
 

@@ -92,7 +92,7 @@ def reboot(session: SnmpSession, table: OutletTable, name: str) -> None:
             f"outlet {name} is neither on nor off ({table.status.name} says {seen.value}): "
             "it can be rebooted once it is on"
         )
-    pass
+    _cancel(session, table, name, seen)
     seconds = _seconds_off(session, table, name)
     if table.reboot is None:
         _off_and_on(session, table, name, REBOOT_SECONDS if seconds is None else seconds)
@@ -109,13 +109,14 @@ def reboot(session: SnmpSession, table: OutletTable, name: str) -> None:
 def _await(
     session: SnmpSession, table: OutletTable, name: str, power: Power, seconds: float
 ) -> None:
-    """Poll a unit that reboots an outlet by itself until the outlet has left on, or is back there."""
+    """Poll until the outlet has left on, or is back there."""
     began = time.monotonic()
     while True:
         seen = look(session, table, name)
         if power == "on" and seen.state == "on" and not seen.pending:
             return
-        if power == "off" and seen.state == "off":
+        # Some show an outlet without power as waiting for it, not as off.
+        if power == "off" and table.still(seen.value) != "on":
             return
         if (waited := time.monotonic() - began) > seconds:
             raise Rejected(
@@ -141,7 +142,7 @@ def _off_and_on(session: SnmpSession, table: OutletTable, name: str, seconds: fl
     _power_back(session, table, name)
     if stopped:
         raise Temporary(f"told to stop while outlet {name} was off; it has its power back")
-    switch(session, table, name, "on")
+    _await(session, table, name, "on", table.patience)
     log.info("outlet %s is on again", name)
 
 

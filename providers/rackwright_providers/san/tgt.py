@@ -59,9 +59,10 @@ class Tgt:
 
     def read(self, session: TgtReader, wanted: Wanted) -> Mapping[Address, Resource]:
         """All there is, whatever was asked for: `refuse` needs the exports to judge a target."""
-        state = session.state()
-        pools = tgt_observe.pools(state, wanted.resources.values())
-        return tgt_observe.observe(state, session.backings(pools), wanted.resources)
+        declared = wanted.resources.values()
+        pools = {one.pool for one in declared if isinstance(one, Volume) and one.pool}
+        session.pools |= pools
+        return tgt_observe.observe(session.state(), wanted.resources)
 
     def refuse(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
@@ -98,9 +99,8 @@ class Tgt:
     def discover(self, session: TgtReader) -> Facts:
         """Targets, volumes, pools with their free space; initiators that are logged in."""
         state = session.state()
-        pools = tgt_observe.pools(state, ())
-        backings = session.backings(pools)
-        return tgt_observe.facts(state, backings, session.spaces(pools), session.version())
+        spaces = session.spaces(sorted(session.pools))
+        return tgt_observe.facts(state, spaces, session.version())
 
 
 def _late(change: Change) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from rackwright_providers.san.tgt_show import LiveTarget
+from rackwright_providers.san.resources import VOLUME_NAME
+from rackwright_providers.san.tgt_show import LiveTarget, State
 
 ROOT = "/etc/tgt/targets.conf"
 FOLDER = "/etc/tgt/conf.d"
@@ -21,6 +22,9 @@ NOBODY = "255.255.255.255"
 """A target without any ``initiator-address`` is opened to ALL by tgt-admin, also where it has
 ``initiator-name``, and tgtd lets in who matches either. So there is an address that no peer can have.
 0.0.0.0 would not do: tgtd compares it with four bytes of an IPv6 peer that are zero."""
+
+POOL = "/srv/tgt"
+"""The directory of volumes that name no other."""
 
 WORD = re.compile(r"[A-Za-z0-9._:@%+,/-]+")
 """What neither a shell nor Config::General (``#``, ``$``, ``=``, quotes) reads as anything else."""
@@ -48,6 +52,25 @@ def ours(files: Mapping[str, str]) -> frozenset[str]:
         path[len(PREFIX) : -len(".conf")]
         for path in files
         if path.startswith(PREFIX) and path.endswith(".conf")
+    )
+
+
+def volume_of(path: str) -> str:
+    """The volume whose file ``path`` is; empty when it is none."""
+    name = path.rpartition("/")[2]
+    stem = name.removesuffix(".img")
+    return stem if stem != name and VOLUME_NAME.fullmatch(stem) else ""
+
+
+def pools(state: State) -> frozenset[str]:
+    """The directories of the volumes that our targets show."""
+    mine = ours(state.files)
+    return frozenset(
+        lun.path.rpartition("/")[0]
+        for iqn, live in state.targets.items()
+        if iqn in mine
+        for lun in live.luns
+        if volume_of(lun.path)
     )
 
 

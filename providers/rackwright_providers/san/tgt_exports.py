@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from rackwright.model.errors import Rejected
 from rackwright_providers.san import tgt_conf
 from rackwright_providers.san.resources import Export
-from rackwright_providers.san.tgt_observe import volume_of
 from rackwright_providers.san.tgt_session import TgtWriter
 from rackwright_providers.san.tgt_show import LiveTarget, Lun, State
 from rackwright_providers.san.tgt_steps import TgtStep, lun_words, persist, tid_words
@@ -43,7 +42,7 @@ class PutExport(TgtStep):
                 f"target {iqn} is kept by somebody else: declare target/{iqn} too, so that what is "
                 "shown through it outlives a restart of tgtd"
             )
-        path = self._path(host)
+        path = self._path(state)
         self._check(live, path)
         lun = live.lun_of(path)
         if lun is not None and export.lun not in (None, lun.number):
@@ -61,9 +60,9 @@ class PutExport(TgtStep):
         if self.leaving is not None:
             self.leaving.apply(host)
 
-    def _path(self, host: TgtWriter) -> str:
-        for backing in host.backings(sorted(host.pools)):
-            if volume_of(backing.path) == self.export.volume:
+    def _path(self, state: State) -> str:
+        for backing in state.backings:
+            if tgt_conf.volume_of(backing.path) == self.export.volume:
                 return backing.path
         raise Rejected(f"there is no volume {self.export.volume}")
 
@@ -74,7 +73,7 @@ class PutExport(TgtStep):
             raise Rejected(f"the target lets in everybody at {', '.join(open_to)}")
         for shown in {path, *(lun.path for lun in live.luns)}:
             for initiator in {self.export.initiator, *live.initiators}:
-                if (volume_of(shown), initiator) not in self.permitted:
+                if (tgt_conf.volume_of(shown), initiator) not in self.permitted:
                     raise Rejected(f"{initiator} would see {shown} too, which is not declared")
 
     def _add(self, host: TgtWriter, state: State, live: LiveTarget, path: str) -> Lun:
@@ -110,13 +109,15 @@ class RemoveExport(TgtStep):
         live = host.state().targets.get(export.target or "")
         if live is None:
             return
-        lun = next((one for one in live.luns if volume_of(one.path) == export.volume), None)
+        lun = next(
+            (one for one in live.luns if tgt_conf.volume_of(one.path) == export.volume), None
+        )
         if lun is None or export.initiator not in live.initiators:
             return
         # Both where both are of no use any more: an initiator without a LUN could log in still.
         volume_goes = all((export.volume, name) in self.going for name in live.initiators)
         initiator_goes = all(
-            (volume_of(one.path), export.initiator) in self.going for one in live.luns
+            (tgt_conf.volume_of(one.path), export.initiator) in self.going for one in live.luns
         )
         if not volume_goes and not initiator_goes:
             raise Rejected(

@@ -8,37 +8,16 @@ from rackwright.model.address import Address
 from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.resource import Resource
 from rackwright_providers.san import tgt_conf, tgt_rules
-from rackwright_providers.san.resources import VOLUME_NAME, Chap, Export, Target, Volume
+from rackwright_providers.san.resources import Chap, Export, Target, Volume
 from rackwright_providers.san.tgt_show import Backing, LiveTarget, Lun, State, shown_size
 
 GIB = 2**30
 
 
-def pools(state: State, wanted: Iterable[Resource]) -> tuple[str, ...]:
-    """The directories to look for volumes in: the usual one, those of declared volumes, and those of
-    what our targets show."""
-    found = {tgt_rules.POOL}
-    found |= {one.pool for one in wanted if isinstance(one, Volume) and one.pool}
-    mine = tgt_conf.ours(state.files)
-    for iqn, live in state.targets.items():
-        if iqn in mine:
-            found |= {lun.path.rpartition("/")[0] for lun in live.luns if volume_of(lun.path)}
-    return tuple(sorted(found))
-
-
-def volume_of(path: str) -> str:
-    """The volume whose file ``path`` is; empty when it is none."""
-    name = path.rpartition("/")[2]
-    stem = name.removesuffix(".img")
-    return stem if stem != name and VOLUME_NAME.fullmatch(stem) else ""
-
-
-def observe(
-    state: State, backings: Iterable[Backing], wanted: Mapping[Address, Resource]
-) -> dict[Address, Resource]:
+def observe(state: State, wanted: Mapping[Address, Resource]) -> dict[Address, Resource]:
     """Everything that is there. Exports are those of our own targets and of declared ones."""
     found: dict[Address, Resource] = {}
-    for backing in backings:
+    for backing in state.backings:
         volume = _volume(backing, state, wanted)
         if volume is not None:
             there, asked = found.get(volume.address), wanted.get(volume.address)
@@ -81,7 +60,7 @@ def trouble(state: State, iqn: str) -> str:
 
 def _volume(backing: Backing, state: State, wanted: Mapping[Address, Resource]) -> Volume | None:
     pool, _, _ = backing.path.rpartition("/")
-    name = volume_of(backing.path)
+    name = tgt_conf.volume_of(backing.path)
     if not name:
         return None
     asked = wanted.get(Address("volume", name))
@@ -120,7 +99,7 @@ def _exports(live: LiveTarget | None) -> Iterable[Export]:
 
 
 def _export(iqn: str, lun: Lun, initiator: str) -> Export | None:
-    volume = volume_of(lun.path)
+    volume = tgt_conf.volume_of(lun.path)
     if not volume:
         return None
     try:
@@ -139,9 +118,7 @@ def _is_account(name: str) -> bool:
     return True
 
 
-def facts(
-    state: State, backings: Iterable[Backing], spaces: Mapping[str, tuple[int, int]], version: str
-) -> Facts:
+def facts(state: State, spaces: Mapping[str, tuple[int, int]], version: str) -> Facts:
     """Targets, LUNs, volumes, pools; each initiator that is logged in is a link."""
     return Facts(
         values={
@@ -157,8 +134,8 @@ def facts(
             },
             "volumes": {
                 name: {"size": backing.size, "pool": backing.path.rpartition("/")[0]}
-                for backing in sorted(backings, key=lambda one: one.path)
-                for name in (volume_of(backing.path),)
+                for backing in sorted(state.backings, key=lambda one: one.path)
+                for name in (tgt_conf.volume_of(backing.path),)
                 if name
             },
             # Whole GiB: what thin volumes take up changes by itself.

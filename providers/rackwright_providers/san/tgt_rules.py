@@ -18,8 +18,6 @@ from rackwright.model.resource import Resource
 from rackwright_providers.san import sizes, tgt_conf
 from rackwright_providers.san.resources import Chap, Export, Target, Volume
 
-POOL = "/srv/tgt"
-"""The directory of volumes that name no other."""
 SECTOR = 512
 """Bytes: tgtd's block size, in which volumes are counted."""
 READY = "ready"
@@ -55,7 +53,7 @@ def _holds(password: str | None) -> bool:
 
 
 def _volume(volume: Volume) -> Volume:
-    pool = (volume.pool or POOL).rstrip("/")
+    pool = (volume.pool or tgt_conf.POOL).rstrip("/")
     if not _POOL.fullmatch(pool):
         raise Permanent(f"the pool {pool!r} is no absolute path of letters, digits and ._-")
     size = volume.bytes

@@ -6,13 +6,14 @@ Each command is one program with its arguments. Where tgtd listens for tgtadm ca
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright_providers.san import tgt_conf, tgt_show
-from rackwright_providers.san.tgt_show import Backing, State
+from rackwright_providers.san.tgt_show import State
 from rackwright_providers.transport.ssh import Completed, SshConnection
 
 TIMEOUT = 60.0
@@ -24,6 +25,20 @@ PATIENCE = 15.0
 
 ADM = ("tgtadm", "--lld", "iscsi", "--op")
 NOT_FOUND = 127
+FIND = ("-maxdepth", "1", "-type", "f", "-name", "*.img", "-printf", "%s %b %p\\n")
+END = "\0\0"
+READ = f"""\
+{" ".join(ADM)} show --mode target || exit
+printf '\\0\\0'
+{" ".join(ADM)} show --mode account || exit
+printf '\\0\\0'
+grep -rsZH '' {tgt_conf.ROOT} {tgt_conf.FOLDER}
+printf '\\0\\0'
+find "$@" {shlex.join(FIND)} || true
+"""
+"""Everything in one exchange: what tgtd holds, the configuration, the files of the pools."""
+WRITE = 'umask 077; cat > "$1.new" && sync "$1.new" && mv -f "$1.new" "$1"'
+"""Put a file in place in one step, readable by its owner alone."""
 
 NEW, DELETE, BIND, UNBIND = 0, 1, 3, 4
 """``enum tgtadm_op`` in usr/tgtadm.h."""
@@ -61,8 +76,8 @@ class TgtReader:
         self.via = connection.via
         self._connection = connection
         self._stop = stop
-        self.pools: frozenset[str] = frozenset()
-        """The directories where volumes were looked for."""
+        self.pools = frozenset({tgt_conf.POOL})
+        """The directories where volumes are looked for."""
 
     def alive(self) -> bool:
         """See `Session.alive`."""
@@ -73,33 +88,39 @@ class TgtReader:
         self._connection.close()
 
     def state(self) -> State:
-        """What tgtd holds, and its configuration files."""
-        targets = self._checked([*ADM, "show", "--mode", "target"]).decode("utf-8", "replace")
-        accounts = self._checked([*ADM, "show", "--mode", "account"]).decode("utf-8", "replace")
-        files = self._connection.run(["grep", "-rsZH", "", tgt_conf.ROOT, tgt_conf.FOLDER])
-        return State(
-            targets=tgt_show.targets(targets),
-            accounts=tgt_show.accounts(accounts),
-            files=tgt_show.files(files.stdout),
-        )
+        """What tgtd holds, its configuration files, and the files in all pools that are known: those of
+        `pools`, and those of what our targets show."""
+        state = self._read(self.pools)
+        more = tgt_conf.pools(state) - self.pools
+        if more:
+            self.pools |= more
+            state = self._read(self.pools)
+        return state
 
-    def backings(self, pools: Sequence[str]) -> tuple[Backing, ...]:
-        """The files in ``pools`` that could be volumes. A pool that is not there has none."""
-        self.pools |= set(pools)
-        chosen = ("-maxdepth", "1", "-type", "f", "-name", "*.img")
-        done = self._connection.run(["find", *pools, *chosen, "-printf", "%s %b %p\\n"])
-        return tgt_show.backings(done.stdout.decode("utf-8", "replace"))
+    def _read(self, pools: frozenset[str]) -> State:
+        said = self._checked(["sh", "-c", READ, "sh", *sorted(pools)])
+        parts = said.split(END.encode())
+        if len(parts) != 4:
+            raise Temporary(f"{self.via}: an answer was cut off")
+        targets, accounts, files, found = parts
+        return State(
+            targets=tgt_show.targets(targets.decode("utf-8", "replace")),
+            accounts=tgt_show.accounts(accounts.decode("utf-8", "replace")),
+            files=tgt_show.files(files),
+            backings=tgt_show.backings(found.decode("utf-8", "replace")),
+        )
 
     def spaces(self, pools: Sequence[str]) -> Mapping[str, tuple[int, int]]:
         """Size and free bytes of the pools that are there."""
-        done = self._connection.run(["df", "-P", "-B1", "--", *pools])
-        found = {}
-        rows = done.stdout.decode("utf-8", "replace").splitlines()[1:]
-        there = [pool for pool in pools if f"{pool}:" not in done.stderr.decode("utf-8", "replace")]
-        for pool, row in zip(there, rows, strict=False):
-            columns = row.split()
-            found[pool] = (int(columns[1]), int(columns[3]))
-        return found
+        done = self._connection.run(["df", "-B1", "--output=size,avail", "--", *pools])
+        missed = done.stderr.decode("utf-8", "replace")
+        there = [pool for pool in pools if f" {pool}:" not in missed]
+        rows = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()[1:]]
+        return {
+            pool: (int(row[0]), int(row[1]))
+            for pool, row in zip(there, rows, strict=False)
+            if len(row) == 2 and row[0].isdecimal() and row[1].isdecimal()
+        }
 
     def version(self) -> str:
         """tgtadm's version; empty where it has none to tell."""
@@ -131,10 +152,7 @@ class TgtWriter(TgtReader):
 
     def write(self, path: str, text: str) -> None:
         """Put a configuration file in place in one step, readable by root alone."""
-        new = f"{path}.new"
-        self._checked(["install", "-m", "600", "/dev/null", new])
-        self._checked(["dd", f"of={new}", "conv=fsync", "status=none"], text.encode())
-        self._checked(["mv", "-f", new, path])
+        self._checked(["sh", "-c", WRITE, "sh", path], text.encode())
 
     def wait_until_idle(self, tid: int, lun: int) -> None:
         """Until no command is being carried out for a LUN. Raises Temporary when it stays busy."""

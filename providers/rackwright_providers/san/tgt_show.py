@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 _TARGET = re.compile(r"Target (\d+): (\S+)")
 _INITIATOR_NAME = re.compile(r"(?:iqn|eui|naa)\.")
 """How an ACL entry that is a name begins (RFC 7143, 4.2.7); the others are addresses."""
+_BACKING = re.compile(r"(\d+) (\d+) (/.*\.img)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,14 @@ class Backing:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What tgtd holds and what it will hold when it starts again."""
+    """What tgtd holds, what it will hold when it starts again, and the files in the pools."""
 
     targets: Mapping[str, LiveTarget] = field(default_factory=dict)
     """By IQN."""
     accounts: frozenset[str] = frozenset()
     files: Mapping[str, str] = field(default_factory=dict)
     """Configuration files by path."""
+    backings: tuple[Backing, ...] = ()
 
     @property
     def next_tid(self) -> int:
@@ -140,7 +142,7 @@ def _luns(lines: list[str]) -> Iterator[Lun]:
         path = held.get("Backing store path", "None")
         if path != "None":
             yield Lun(
-                number=int(held["LUN"]),
+                number=int(block[0].rpartition(" ")[2]),
                 path=path,
                 kind=held.get("Backing store type", ""),
                 read_only=held.get("Readonly") == "Yes",
@@ -158,7 +160,7 @@ def _sessions(lines: list[str]) -> Iterator[Nexus]:
             name, _, value = line.strip().partition(": ")
             if name == "Initiator":
                 initiator = value.partition(" alias: ")[0]
-            elif name == "Connection":
+            elif name == "Connection" and value.isdecimal():
                 connections.append(int(value))
         yield Nexus(int(block[0].rpartition(" ")[2]), initiator, tuple(connections))
 
@@ -219,8 +221,5 @@ def files(output: bytes) -> dict[str, str]:
 
 def backings(output: str) -> tuple[Backing, ...]:
     """``find -printf '%s %b %p\\n'``: size, blocks of 512 bytes, path."""
-    found = []
-    for line in output.splitlines():
-        size, blocks, path = line.split(" ", 2)
-        found.append(Backing(path, int(size), int(blocks) * 512))
-    return tuple(found)
+    rows = (_BACKING.fullmatch(line) for line in output.splitlines())
+    return tuple(Backing(row[3], int(row[1]), int(row[2]) * 512) for row in rows if row)

@@ -26,7 +26,7 @@ _ENTRY = re.compile(rf"^(\d+) +({_MAC}) +(\w+) +(\S+) *$", re.MULTILINE)
 _NEIGHBOUR = re.compile(rf"^(\S+\d) {{2,}}(\S.*?) {{2,}}(\S.*?) {{2,}}({_MAC}) *$", re.MULTILINE)
 # 192.168.2.2    90:b1:1c:f4:a6:e6    vlan10    ethernet1/1/4
 _ARP = re.compile(rf"^(\S+) +{_MAC} +(\S+)(?: +(\S+))? *$", re.MULTILINE)
-_ADDRESS = re.compile(r"\d+(?:\.\d+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
+_ADDRESS = re.compile(r"\d+(?:\.\d+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _STATUS = re.compile(r"^(Eth [\d/:]+) +(?:(\S.*?) +)?(up|down) +(\S+) +", re.MULTILINE)
 NAMELESS = "Not Advertised"
 
@@ -121,7 +121,7 @@ def carriers(session: CliReader) -> Collection[Address]:
 def _place(name: str) -> Address | None:
     kind = re.match(r"[a-z-]+", name)
     number = name[kind.end() :] if kind else ""
-    noun = {"vlan": Vlan, "port-channel": Lag}.get(kind[0] if kind else "")
-    if noun:
-        return Address(noun.kind, number)
+    nouns = {"vlan": Vlan.kind, "port-channel": Lag.kind}
+    if kind and kind[0] in nouns:
+        return Address(nouns[kind[0]], number)
     return Address(Port.kind, name) if name.startswith(("ethernet", "mgmt")) else None

@@ -8,7 +8,7 @@ an agent means is judged by what else it says before anything is written: see `f
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 
 
@@ -41,16 +41,17 @@ def members(data: bytes, form: Form) -> frozenset[int] | None:
     return _numbers(data) if form is Form.NUMBERS else None
 
 
-def changed(data: bytes, port: int, member: bool) -> bytes:
-    """The bitmap with ``port`` put in or taken out and every other bit as it is. It is as long as it
-    was, and longer only where it does not reach ``port``."""
-    place, bit = divmod(port - 1, 8)
+def changed(data: bytes, ports: Iterable[int], member: bool) -> bytes:
+    """The bitmap with ``ports`` put in or taken out and every other bit as it is. It is as long as it
+    was, and longer only where it does not reach a port that is put in."""
     octets = bytearray(data)
-    if member:
-        octets.extend(bytes(max(0, place + 1 - len(octets))))
-        octets[place] |= 0x80 >> bit
-    elif place < len(octets):
-        octets[place] &= 0xFF ^ (0x80 >> bit)
+    for port in ports:
+        place, bit = divmod(port - 1, 8)
+        if member:
+            octets.extend(bytes(max(0, place + 1 - len(octets))))
+            octets[place] |= 0x80 >> bit
+        elif place < len(octets):
+            octets[place] &= 0xFF ^ (0x80 >> bit)
     return bytes(octets)
 
 

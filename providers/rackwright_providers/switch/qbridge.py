@@ -151,7 +151,7 @@ class QBridge:
             if isinstance(step, qbridge_render.VlanStep):
                 qbridge_write.vlans(session, step.rows)
             elif isinstance(step, qbridge_render.PortStep):
-                qbridge_write.port(session, step)
+                qbridge_write.ports(session, step.ports)
             elif isinstance(step, qbridge_render.HostnameStep):
                 session.set({mib.SYS_NAME: octets(step.value)})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step
@@ -16,6 +17,12 @@ from rackwright_providers.switch.resources import Hostname, Port, Vlan
 
 ROWS = 96
 """VLANs in one step; how many go into one SET is the agent's to say."""
+PORTS = 16
+"""Ports in one step: the list of a VLAN is written once for all of them."""
+
+SWITCHING = frozenset({"mode", "access_vlan", "native_vlan", "allowed_vlans"})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,20 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PortStep(Step):
+class PortChange:
     """What is done to one port; None where nothing is."""
 
     name: str
     admin: str | None = None
     alias: str | None = None
     vlans: Membership | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortStep(Step):
+    """Ports that rest on the same VLANs."""
+
+    ports: tuple[PortChange, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +85,9 @@ class HostnameStep(Step):
 
 
 def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> list[Step]:
-    """The steps, in the order of ``changes``. VLANs that follow each other share one, save those that
-    a port is just leaving: their removal waits for that port alone."""
+    """The steps, in the order of ``changes``. What follows each other and rests on the same shares
+    one: VLANs, save those that a port is just leaving (their removal waits for that port alone), and
+    ports that are to be in the same VLANs."""
     left = {
         vlan
         for change in changes
@@ -80,33 +95,34 @@ def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> li
         for vlan in change.before.vlans()
     }
     found: list[Step] = []
-    rows: list[VlanRow] = []
-
-    def flush() -> None:
-        if rows:
-            found.append(_vlan_step(tuple(rows)))
-            rows.clear()
-
-    for change in changes:
-        if change.action not in ("create", "update", "remove"):
+    for _, same in itertools.groupby(changes, lambda change: _shared(change, left)):
+        group = list(same)
+        after = group[0].after
+        if group[0].action not in ("create", "update", "remove"):
             continue
-        if change.address.type == Vlan.kind:
-            row = _row(change)
-            alone = row.id in left
-            if rows and (alone or row.action != rows[0].action or len(rows) == ROWS):
-                flush()
-            rows.append(row)
-            if not alone:
-                continue
-        flush()
-        if isinstance(change.after, Port) and isinstance(change.before, Port):
-            found.append(_port_step(change, change.before, change.after))
-        elif isinstance(change.after, Hostname):
-            value = change.after.value or ""
-            text = f"sysName.0 = {value!r}"
-            found.append(HostnameStep(addresses=(change.address,), text=text, value=value))
-    flush()
+        if group[0].address.type == Vlan.kind:
+            rows = [_row(change) for change in group]
+            found += [_vlan_step(tuple(some)) for some in _split(rows, ROWS)]
+        elif isinstance(after, Port):
+            found += [_port_step(some) for some in _split(group, PORTS)]
+        elif isinstance(after, Hostname):
+            value = after.value or ""
+            text = f"{mib.NAMES[mib.SYS_NAME]} = {value!r}"
+            found.append(HostnameStep(addresses=(group[0].address,), text=text, value=value))
     return found
+
+
+def _shared(change: Change, left: Collection[int]) -> tuple[object, ...]:
+    """Changes that follow each other and have the same of this share a step."""
+    kind, name = change.address.type, change.address.name
+    if kind == Vlan.kind:
+        return (kind, change.action, name if int(name) in left else "")
+    rests_on = change.after.vlans() if isinstance(change.after, Port) else None
+    return (kind, change.action, rests_on)
+
+
+def _split(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    return [items[at : at + most] for at in range(0, len(items), most)]
 
 
 def _row(change: Change) -> VlanRow:
@@ -133,45 +149,51 @@ def _vlan_step(rows: tuple[VlanRow, ...]) -> VlanStep:
     return VlanStep(addresses=addresses, text="\n".join(lines), rows=rows)
 
 
-def _port_step(change: Change, before: Port, after: Port) -> PortStep:
-    fields, name = change.field_names, before.name
-    lines = []
-    admin = after.admin if "admin" in fields else None
-    alias = after.description if "description" in fields else None
-    if admin:
-        lines.append(f"ifAdminStatus.{name} = {admin}")
-    if alias is not None:
-        lines.append(f"ifAlias.{name} = {alias!r}")
-    vlans = None
-    if fields & {"mode", "access_vlan", "native_vlan", "allowed_vlans"}:
-        vlans = membership(before, after)
-        lines += _shown(name, vlans)
+def _port_step(changes: Sequence[Change]) -> PortStep:
+    ports = tuple(
+        _port_change(change.before, change.after, change.field_names)
+        for change in changes
+        if isinstance(change.before, Port) and isinstance(change.after, Port)
+    )
     return PortStep(
-        addresses=(change.address,),
-        text="\n".join(lines),
-        name=name,
-        admin=admin,
-        alias=alias,
-        vlans=vlans,
+        addresses=tuple(change.address for change in changes),
+        text="\n".join(_shown(ports)),
+        ports=ports,
     )
 
 
-def _shown(name: str, vlans: Membership) -> list[str]:
+def _port_change(before: Port, after: Port, fields: frozenset[str]) -> PortChange:
+    return PortChange(
+        name=before.name,
+        admin=after.admin if "admin" in fields else None,
+        alias=after.description if "description" in fields else None,
+        vlans=membership(before, after) if fields & SWITCHING else None,
+    )
+
+
+def _shown(ports: Sequence[PortChange]) -> list[str]:
+    """What is sent, the same for several ports in one line."""
     egress, untagged = mib.NAMES[mib.VLAN_EGRESS], mib.NAMES[mib.VLAN_UNTAGGED]
-    lines = [
-        (egress, "+", vlans.joins),
-        (untagged, "+", vlans.untagged),
-        (mib.NAMES[mib.PVID], "=", frozenset({vlans.pvid} if vlans.pvid else ())),
-        (untagged, "-", vlans.tags),
-        (egress, "-", vlans.leaves),
+    lines = [f"{mib.NAMES[mib.IF_ADMIN_STATUS]}.{p.name} = {p.admin}" for p in ports if p.admin]
+    lines += [
+        f"{mib.NAMES[mib.IF_ALIAS]}.{port.name} = {port.alias!r}"
+        for port in ports
+        if port.alias is not None
     ]
-    return [
-        f"dot1qPvid.{name} = {vlanset.show(ids)}"
-        if sign == "="
-        else f"{what}.{vlanset.show(ids)} {sign}= {name}"
-        for what, sign, ids in lines
-        if ids
+    phases: list[tuple[str, Callable[[Membership], Iterable[int]]]] = [
+        (f"{egress}.{{ids}} += {{ports}}", lambda vlans: vlans.joins),
+        (f"{untagged}.{{ids}} += {{ports}}", lambda vlans: vlans.untagged),
+        (f"{mib.NAMES[mib.PVID]}.{{ports}} = {{ids}}", lambda v: {v.pvid} if v.pvid else ()),
+        (f"{untagged}.{{ids}} -= {{ports}}", lambda vlans: vlans.tags),
+        (f"{egress}.{{ids}} -= {{ports}}", lambda vlans: vlans.leaves),
     ]
+    for form, ids in phases:
+        named: dict[str, list[str]] = {}
+        for port in ports:
+            if port.vlans and ids(port.vlans):
+                named.setdefault(vlanset.show(ids(port.vlans)), []).append(port.name)
+        lines += [form.format(ids=text, ports=", ".join(some)) for text, some in named.items()]
+    return lines
 
 
 def membership(before: Port, after: Port) -> Membership:

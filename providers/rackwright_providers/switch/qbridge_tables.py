@@ -176,9 +176,9 @@ def _plain(port: Interface) -> Port:
 
 
 def _port(port: Interface, egress: set[int], untagged: set[int], trunk: bool) -> Port:
-    """A port is *access* when it is in the VLAN of its untagged frames alone, and *trunk* when that
-    is the only one that leaves it untagged. What is neither (several VLANs untagged, or the own one
-    tagged) has no mode here, and so is put right where one is declared."""
+    """A port is *access* when it is in the VLAN of its untagged frames alone, and *trunk* when no
+    other one leaves it untagged; a trunk that sends that one tagged too has no native VLAN. What has
+    several VLANs untagged is neither: it has no mode, and so is put right where one is declared."""
     if not egress and not port.pvid:  # a member of a LAG, as a rule: it switches nothing itself
         return _plain(port)
     bare = untagged & egress
@@ -186,8 +186,10 @@ def _port(port: Interface, egress: set[int], untagged: set[int], trunk: bool) ->
     mode: str | None = "trunk"
     if bare == egress == {pvid}:
         mode = "trunk" if trunk else "access"
-    elif bare - {pvid} or (pvid in egress and pvid not in bare):
+    elif bare - {pvid}:
         mode = None
+    elif pvid in egress and pvid not in bare:
+        pvid = None
     access = mode == "access"
     return Port(
         name=port.name,

@@ -19,7 +19,7 @@ from rackwright.model.errors import (
 from rackwright_providers.switch import portlist, vlanset
 from rackwright_providers.switch import qbridge_mib as mib
 from rackwright_providers.switch.portlist import Form
-from rackwright_providers.switch.qbridge_render import Membership, PortStep, VlanRow
+from rackwright_providers.switch.qbridge_render import Membership, PortChange, VlanRow
 from rackwright_providers.transport.snmp import (
     SnmpReader,
     SnmpSession,
@@ -140,73 +140,100 @@ def _gone(row: VlanRow) -> tuple[str, Value]:
     return f"{mib.VLAN_STATUS}.{row.id}", integer(mib.DESTROY)
 
 
-def port(session: SnmpSession, step: PortStep) -> None:
-    """Make one port what the step says. Closed first, opened last, described in between."""
-    index = session.remembered.get(index_key(step.name))
-    if index is None:
-        raise Rejected(f"the switch has no port {step.name}")
-    if step.vlans:
+def ports(session: SnmpSession, changes: Sequence[PortChange]) -> None:
+    """Make ports what they are to be. Closed first, opened last, described in between."""
+    indexes = {port.name: _number(session, index_key(port.name), "the switch") for port in changes}
+    moved = {
+        _number(session, port_key(port.name), "the bridge (dot1dBasePortTable)"): port.vlans
+        for port in changes
+        if port.vlans
+    }
+    if moved:
         require_bitmaps(session)
-    if step.admin == "down":
-        session.set({f"{mib.IF_ADMIN_STATUS}.{index}": integer(mib.DOWN)})
-    if step.alias is not None:
-        session.set({f"{mib.IF_ALIAS}.{index}": octets(step.alias)})
-    if step.vlans:
-        number = session.remembered.get(port_key(step.name))
-        if number is None:
-            raise Rejected(f"port {step.name} is no port of the bridge (dot1dBasePortTable)")
-        _join(session, number, step.vlans)
-    if step.admin == "up":
-        session.set({f"{mib.IF_ADMIN_STATUS}.{index}": integer(mib.UP)})
+    _admin(session, [indexes[port.name] for port in changes if port.admin == "down"], mib.DOWN)
+    _set(
+        session,
+        [
+            [(f"{mib.IF_ALIAS}.{indexes[port.name]}", octets(port.alias))]
+            for port in changes
+            if port.alias is not None
+        ],
+    )
+    if moved:
+        _move(session, moved)
+    _admin(session, [indexes[port.name] for port in changes if port.admin == "up"], mib.UP)
 
 
-def _join(session: SnmpSession, number: int, wanted: Membership) -> None:
-    """Into the new VLANs before out of the old: at no time is the port in none. Every list is read
+def _number(session: SnmpReader, key: str, where: str) -> int:
+    if key not in session.remembered:
+        raise Rejected(f"{key.rpartition(' ')[2]} is no port of {where}")
+    return session.remembered[key]
+
+
+def _admin(session: SnmpSession, indexes: Iterable[int], status: int) -> None:
+    _set(session, [[(f"{mib.IF_ADMIN_STATUS}.{index}", integer(status))] for index in indexes])
+
+
+def _set(session: SnmpSession, groups: Sequence[Group]) -> None:
+    """As `send`. Raises the first refusal."""
+    for why in send(session, groups).values():
+        raise why
+
+
+def _move(session: SnmpSession, ports: Mapping[int, Membership]) -> None:
+    """Into the new VLANs before out of the old: at no time is a port in none. Every list is read
     anew, since many agents move a port by themselves when its PVID changes."""
-    _change(session, mib.VLAN_EGRESS, wanted.joins, number, member=True)
-    _change(session, mib.VLAN_UNTAGGED, wanted.untagged, number, member=True)
-    pvid = f"{mib.PVID}.{number}"
-    if wanted.pvid is not None:
-        held = session.get(pvid).get(pvid)
-        if held is None or held.number != wanted.pvid:
-            session.set({pvid: unsigned(wanted.pvid)})
-    _change(session, mib.VLAN_UNTAGGED, wanted.tags, number, member=False)
-    _change(session, mib.VLAN_EGRESS, wanted.leaves, number, member=False)
+    _change(session, mib.VLAN_EGRESS, {n: v.joins for n, v in ports.items()}, member=True)
+    _change(session, mib.VLAN_UNTAGGED, {n: v.untagged for n, v in ports.items()}, member=True)
+    pvids = {f"{mib.PVID}.{number}": vlans.pvid for number, vlans in ports.items() if vlans.pvid}
+    held = session.get(*pvids)
+    _set(
+        session,
+        [
+            [(oid, unsigned(pvid))]
+            for oid, pvid in pvids.items()
+            if oid not in held or held[oid].number != pvid
+        ],
+    )
+    _change(session, mib.VLAN_UNTAGGED, {n: v.tags for n, v in ports.items()}, member=False)
+    _change(session, mib.VLAN_EGRESS, {n: v.leaves for n, v in ports.items()}, member=False)
 
 
 def _change(
-    session: SnmpSession, base: str, ids: Iterable[int], number: int, *, member: bool
+    session: SnmpSession, base: str, wanted: Mapping[int, Iterable[int]], *, member: bool
 ) -> None:
-    """Put port ``number`` into the lists of ``ids``, or take it out."""
-    ids = sorted(ids)
+    """Put ports into the lists of VLANs, or take them out; ``wanted`` is VLANs by port."""
+    ports: dict[int, list[int]] = {}
+    for number, vlans in wanted.items():
+        for vlan in vlans:
+            ports.setdefault(vlan, []).append(number)
+    ids = sorted(ports)
     for at in range(0, len(ids), MOST):
-        _change_some(session, base, ids[at : at + MOST], number, member=member)
+        some = {vlan: ports[vlan] for vlan in ids[at : at + MOST]}
+        _change_some(session, base, some, member=member)
 
 
 def _change_some(
-    session: SnmpSession, base: str, ids: Sequence[int], number: int, *, member: bool
+    session: SnmpSession, base: str, ports: Mapping[int, Sequence[int]], *, member: bool
 ) -> None:
-    held = _lists(session, base, ids)
-    absent = [vlan for vlan in ids if f"{base}.{vlan}" not in held]
+    held = {
+        int(oid.rpartition(".")[2]): data
+        for oid, data in _lists(session, base, list(ports)).items()
+    }
+    absent = ports.keys() - held.keys()
     if absent and member:
         raise Rejected(f"VLAN {vlanset.show(absent)} is not on the switch")
     written = {
-        oid: new
-        for oid, data in held.items()
-        if not portlist.same(new := portlist.changed(data, number, member), data)
+        vlan: new
+        for vlan, data in held.items()
+        if not portlist.same(new := portlist.changed(data, ports[vlan], member), data)
     }
-    if not written:
-        return
-    refused = send(session, [[(oid, octets(data))] for oid, data in written.items()])
-    if refused:
-        raise next(iter(refused.values()))
-    after = session.get(*written)
-    for oid, data in written.items():
-        now = after[oid].data if oid in after else b""
-        # Whether our own bit has come is seen at the end: some agents wait for the PVID.
-        others = portlist.changed(now if isinstance(now, bytes) else b"", number, False)
-        if not portlist.same(others, portlist.changed(data, number, False)):
-            vlan = oid.rpartition(".")[2]
+    _set(session, [[(f"{base}.{vlan}", octets(data))] for vlan, data in written.items()])
+    after = _lists(session, base, list(written))
+    for vlan, data in written.items():
+        # Whether our own bits have come is seen at the end: some agents wait for the PVID.
+        now = portlist.changed(after.get(f"{base}.{vlan}", b""), ports[vlan], False)
+        if not portlist.same(now, portlist.changed(data, ports[vlan], False)):
             raise Temporary(
                 f"the ports of VLAN {vlan} were changed by somebody else while they were written"
             )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Serial
@@ -32,18 +33,44 @@ def open_serial(options: Serial, around: Surroundings) -> Stream:
     import serial
 
     via = f"serial {options.port}"
+    url = options.port
+    _check(url, via)
+    limit: float | None = WRITE_TIMEOUT
+    if url.startswith("rfc2217://"):
+        # It has no write timeout to set: its socket has one of 5 s.
+        url, limit = _without_control(url), None
     try:
         port = serial.serial_for_url(
-            options.port,
+            url,
             baudrate=options.baud,
             timeout=SLICE,
-            write_timeout=WRITE_TIMEOUT,
+            write_timeout=limit,
             exclusive=True,
         )
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
         raise _mapped(error, via) from None
     stream: Stream = SerialStream(port, via)
     return around.recorder.stream("serial", stream) if around.recorder is not None else stream
+
+
+def _check(url: str, via: str) -> None:
+    """Raises Permanent for a line over the network that does not say where it is."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("rfc2217", "socket"):
+        return
+    try:
+        known = parts.hostname and parts.port
+    except ValueError:
+        known = None
+    if not known:
+        raise Permanent(f"{via}: not a serial line: {parts.scheme}://HOST:PORT is one")
+
+
+def _without_control(url: str) -> str:
+    """``url`` so that pyserial does not insist on answers to what it sets of modem lines and flow
+    control: ser2net gives none where the line has none (a pty, an adapter with three wires)."""
+    option = "ign_set_control"
+    return url if option in url else f"{url}{'&' if '?' in url else '?'}{option}"
 
 
 def _mapped(error: Exception, via: str) -> RackwrightError:
@@ -53,7 +80,10 @@ def _mapped(error: Exception, via: str) -> RackwrightError:
         return Temporary(f"{via}: another process has the line", delay=10.0)
     if code == 13 or "Permission denied" in text:
         return Permanent(f"{via}: no permission to open it")
-    if isinstance(error, ValueError) or code == 25 or "Inappropriate ioctl" in text:
+    if "waiting for option" in text:  # of RFC 2217, and pyserial's ValueError
+        return Unreachable(f"{via}: the terminal server does not answer: {text}")
+    wrong_url = isinstance(error, (ValueError, TypeError)) or "expected a string in the" in text
+    if wrong_url or code == 25 or "Inappropriate ioctl" in text:
         return Permanent(f"{via}: not a serial line: {text}")
     # pyserial says the system's own words twice over.
     return Unreachable(f"{via}: {os.strerror(code) if isinstance(code, int) else text}")
@@ -102,7 +132,10 @@ class SerialStream:
     def alive(self) -> bool:
         """Whether the line is there; a line cannot tell whether a device is at its end."""
         try:
-            return bool(self._port.is_open) and self._port.in_waiting >= 0
+            # Over rfc2217 a thread of pyserial's reads, and ends when the connection does.
+            reader = getattr(self._port, "_thread", None)
+            gone = reader is not None and not reader.is_alive()
+            return not gone and bool(self._port.is_open) and self._port.in_waiting >= 0
         except Exception:  # noqa: BLE001
             return False
 

@@ -92,7 +92,10 @@ class Switch:
 
 
 def _alone(port: Any) -> dict[str, Any]:
-    """A port without its membership, which is the LAG's."""
+    """A port without its membership, which is the LAG's, as is then whatever it would switch."""
+    if port.channel:
+        kept = {name: getattr(port, name) for name in ("description", "shutdown", "more")}
+        port = type(port)(**kept)
     values = asdict(port)
     del values["channel"], values["channel_mode"]
     return values
