@@ -14,11 +14,11 @@ from rackwright_sim.control import ask
 class Farm:
     """``count`` IOS switches that take ``latency`` seconds a command. ``with`` stops them."""
 
-    def __init__(self, count: int, latency: float) -> None:
+    def __init__(self, count: int, latency: float, ports: int = 24) -> None:
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", "rackwright_sim.farm",
-                "--count", str(count), "--latency", str(latency),
+                "--count", str(count), "--latency", str(latency), "--ports", str(ports),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -56,6 +56,11 @@ class Farm:
                 missing = [vlan for vlan in vlans if f"vlan {vlan}" not in lines]
                 if missing or any(f" name bench{vlan}" not in lines for vlan in vlans):
                     raise RuntimeError(f"{name}: VLANs {missing or vlans} are not in {kind}")
+
+    def counters(self) -> dict[str, Any]:
+        """Of the first switch: what it was sent so far, see the simulator's `Counters`."""
+        found: dict[str, Any] = next(iter(ask(self._control, "counters").values()))
+        return found
 
     def writes(self) -> int:
         """Lines of configuration and saves that all switches have taken so far."""

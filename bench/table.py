@@ -24,7 +24,13 @@ def renew(page: Path, results: Path) -> None:
 
 def tables(results: dict[str, dict[str, Any]]) -> str:
     """Markdown of all benches there are results of."""
-    makers = {"switches": switches, "local": local, "store": store, "compile": compiling}
+    makers = {
+        "switches": switches,
+        "local": local,
+        "store": store,
+        "compile": compiling,
+        "large": large,
+    }
     return "\n".join(make(results[name]) for name, make in makers.items() if name in results)
 
 
@@ -148,6 +154,24 @@ def compiling(result: dict[str, Any]) -> str:
     ]
     head = ["nodes", "whole site", "growth", "after one fact", "growth"]
     return _title("Compile", result) + _table(head, lines)
+
+
+def large(result: dict[str, Any]) -> str:
+    """Sizes and growth of one large switch."""
+    lines = [
+        [
+            row["what"],
+            str(row["size"]),
+            f"{row['plan']:.3f}",
+            f"{row['converge']:.2f}",
+            f"{row['no_op']:.3f}",
+            f"{row['lines']} / {row['saves']}",
+            f"{row['growth']:.2f}" if "growth" in row else "",
+        ]
+        for row in result["rows"]
+    ]
+    head = ["", "size", "plan", "converge", "no-op", "lines / saves", "growth ÷ growth of size"]
+    return _title("A large switch", result) + _table(head, lines)
 
 
 def _title(text: str, result: dict[str, Any]) -> str:

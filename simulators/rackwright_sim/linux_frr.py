@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rackwright_sim.faults import Faults
 
@@ -58,6 +59,10 @@ class FrrCounters:
     rejected: int = 0
     log: list[str] = field(default_factory=list)
     """Every line."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of them but the lines."""
+        return {"sessions": self.sessions, "writes": self.writes, "rejected": self.rejected}
 
 
 class FrrDevice:

@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rackwright_sim.cli_making import dell_cmc, hpe_oa, powerman, vpcd
 from rackwright_sim.faults import Faults
+from rackwright_sim.ipmi_making import ipmi
+from rackwright_sim.linux_frr_making import linux_frr
 from rackwright_sim.loop import on_thread
 from rackwright_sim.modal_making import arista_eos, dell_os10
 from rackwright_sim.qbridge_making import qbridge
+from rackwright_sim.redfish_making import redfish
 from rackwright_sim.tgt_making import tgt
 
 if TYPE_CHECKING:
     from rackwright_sim.cli_box import Box
     from rackwright_sim.ios_device import IosDevice
+    from rackwright_sim.ipmi import Ipmi
+    from rackwright_sim.linux_frr import FrrDevice
     from rackwright_sim.modal_device import ModalDevice
     from rackwright_sim.qbridge import QBridge
+    from rackwright_sim.redfish import Redfish
     from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 
 IOS_PORTS = 24
@@ -91,7 +97,9 @@ class _Server(Protocol):
 class _Making:
     """What the simulator of one node consists of."""
 
-    device: Box | IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]
+    device: (
+        Box | FrrDevice | IosDevice | ModalDevice | QBridge | Ipmi | Redfish | SnmpPdu[PduDevice]
+    )
     servers: list[tuple[_Server, Callable[[], Endpoint]]]
     skipped: list[str]
 
@@ -100,7 +108,17 @@ class Farm:
     """Running simulators. ``with`` stops them in the end."""
 
     def __init__(self) -> None:
-        self.devices: dict[str, Box | IosDevice | ModalDevice | QBridge | SnmpPdu[PduDevice]] = {}
+        self.devices: dict[
+            str,
+            Box
+            | FrrDevice
+            | IosDevice
+            | ModalDevice
+            | QBridge
+            | Ipmi
+            | Redfish
+            | SnmpPdu[PduDevice],
+        ] = {}
         """By node: their ``counters`` can be read, their ``faults`` replaced."""
         self.endpoints: list[Endpoint] = []
         self.skipped: list[str] = []
@@ -309,9 +327,12 @@ PLATFORMS: dict[str, Callable[[SimNode, Path | None], _Making]] = {
     "dell_os10": dell_os10,
     "eaton_epdu": _snmp_pdu,
     "hpe_oa": hpe_oa,
+    "ipmi": ipmi,
+    "linux_frr": linux_frr,
     "powerman": powerman,
     "qbridge": qbridge,
     "raritan_pdu2": _snmp_pdu,
+    "redfish": redfish,
     "servertech_sentry3": _snmp_pdu,
     "servertech_sentry4": _snmp_pdu,
     "tgt": tgt,

@@ -5,6 +5,7 @@ Output and messages are those of tgt 1.0.85; the programs know no more options t
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -145,15 +146,26 @@ class TgtHost(Box):
         return Reply()
 
     def _grep(self, words: list[str]) -> Reply:
+        *places, chosen = words[2:]
+        ours = chosen.startswith("--include")
         lines = [
             f"{path}\0{line}\n"
             for path, text in sorted(self.files.items())
-            if any(path == word or path.startswith(f"{word}/") for word in words[2:])
+            if any(path == word or path.startswith(f"{word}/") for word in places)
+            if ("/rackwright-" in path and path.endswith(".conf")) == ours
             for line in text.splitlines()
+            if re.search(words[1], line, re.IGNORECASE)
         ]
         return Reply("".join(lines), 0 if lines else 1)
 
     def _find(self, words: list[str]) -> Reply:
+        if "-exec" in words:
+            rows = [
+                f"{hashlib.sha256(text.encode()).hexdigest()}  {path}\n"
+                for path, text in sorted(self.files.items())
+                if path.endswith(".secret")
+            ]
+            return Reply("".join(rows))
         pools = words[: words.index("-maxdepth")]
         lines = [
             f"{held['size']} {held['allocated'] // 512} {path}\n"

@@ -10,7 +10,7 @@ import pytest
 
 from bench import __main__ as command
 from bench import compile as compiling
-from bench import local, store, switches, table
+from bench import large, local, store, switches, table
 
 MACHINE = {"cpus": 2, "python": "3.11.0"}
 
@@ -62,6 +62,14 @@ def test_store() -> None:
         (1, True), (4, True), (1, False), (4, False),
     ]  # fmt: skip
     assert len(rows_of(table.store({**result, "machine": MACHINE}))) == 2 + 1 + 4 + 1
+
+
+def test_large() -> None:
+    result = large.run(print, quick=True, vlans=(4, 300), ports=(2,))
+    assert [(row["size"], row["saves"], row["lines"]) for row in result["rows"]] == [
+        (4, 1, 1), (300, 1, 2), (2, 1, 28),
+    ]  # fmt: skip
+    assert len(rows_of(table.large({**result, "machine": MACHINE}))) == 2 + 3
 
 
 def test_compile() -> None:

@@ -25,6 +25,7 @@ from rackwright_providers.transport.http import Unauthorized
 from rackwright_sim.faults import Faults
 from rackwright_sim.redfish import Redfish as Simulated
 from rackwright_sim.redfish import RedfishOptions
+from rackwright_sim.run import SimLink, SimNode, SimWay, start_for_site
 
 PROVIDER = Redfish()
 ALL = Wanted(frozenset({Blade}), {})
@@ -172,11 +173,11 @@ def test_wrong_credentials_are_said_without_them() -> None:
 
 
 def test_all_systems_are_read_in_one_exchange() -> None:
-    with Simulated(RedfishOptions(systems=tuple(map(str, range(40))))) as service:
-        with opened(service, writable=False) as session:
-            before = service.counters.requests
-            assert len(PROVIDER.read(session, ALL)) == 40
-            assert service.counters.requests == before + 1
+    many = RedfishOptions(systems=tuple(map(str, range(40))))
+    with Simulated(many) as service, opened(service, writable=False) as session:
+        before = service.counters.requests
+        assert len(PROVIDER.read(session, ALL)) == 40
+        assert service.counters.requests == before + 1
 
 
 def test_label_and_boot_device_go_in_one_request_with_the_etag() -> None:
@@ -236,7 +237,6 @@ def test_what_is_so_already_is_not_commanded() -> None:
         service.device.systems["2"].power = "PoweringOn"
         with opened(service) as session:
             PROVIDER.read(session, ALL)
-            session.stop.set  # noqa: B018
             step = PROVIDER.render([update(Blade(name="2", power="on"), "power")], {})
 
             def arrives(seconds: float | None = None) -> bool:
@@ -257,9 +257,9 @@ def test_without_grace_its_power_is_cut_at_once(grace: int | None) -> None:
 
 def test_a_reset_that_is_not_carried_out_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redfish, "POWER_PATIENCE", 0.3)
-    with Simulated(faults=Faults(lie=True)) as service:
-        with pytest.raises(Rejected, match="its power is On"):
-            apply(service, Blade(name="1", power="off"), "power")
+    lying = Simulated(faults=Faults(lie=True))
+    with lying as service, pytest.raises(Rejected, match="its power is On"):
+        apply(service, Blade(name="1", power="off"), "power")
 
 
 def test_a_system_that_cannot_be_asked_to_shut_down_is_not_cut_off(
@@ -322,3 +322,22 @@ def test_the_simulator_remembers(tmp_path: Path) -> None:
         assert service.device.systems["1"].power == "Off"
         assert service.device.systems["1"].label == "kept"
         assert service.server.fingerprint == pin
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_site_has_one_simulated(scheme: str, tmp_path: Path) -> None:
+    options = {"url": f"{scheme}://127.0.0.1:0", "username": "rack", "password": "pw-of-it"}
+    node = SimNode(
+        "bmc-a1", "redfish", (SimWay("http", options),), (SimLink("blade-7", "web7", "slot"),)
+    )
+    with start_for_site([node], state=tmp_path) as farm:
+        (endpoint,) = farm.endpoints
+        url = f"{scheme}://{endpoint.address}"
+        reach = Way(
+            transport="http",
+            options={**options, "url": url, "fingerprint": endpoint.host_key},
+        )
+        around = Surroundings(state=tmp_path)
+        with closing(PROVIDER.open(reach, around)) as session:
+            assert Address("blade", "blade-7") in PROVIDER.read(session, ALL)
+        assert farm.skipped == []

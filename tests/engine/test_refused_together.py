@@ -101,6 +101,32 @@ def test_what_rests_on_the_refused_is_not_sent(provider: Memory, tmp_path: Path)
     assert {str(address) for address in device.state} == {"thing/other"}
 
 
+class FirstAlone(Batches):
+    """One step for the first, one for all others."""
+
+    def render(
+        self, changes: Sequence[Change], observed: Mapping[Address, Resource]
+    ) -> Sequence[Step]:
+        alone = [change for change in changes if change.address.name == "base"]
+        rest = [change for change in changes if change not in alone]
+        return [*super().render(alone, observed), *super().render(rest, observed)]
+
+
+def test_of_many_that_go_together_only_those_that_wait_are_left_out(tmp_path: Path) -> None:
+    file, device = LedgerFile(tmp_path / "ledger.json"), Device(reject={"thing/base"})
+    wanted = bundle(
+        declare("thing/base"), declare("thing/top", on="base"), declare("thing/other"),
+        declare("thing/more"),
+    )  # fmt: skip
+    report = run(file, device, wanted, provider=FirstAlone())
+    assert states(report) == {
+        "thing/base": "failed",
+        "thing/top": "blocked",
+        "thing/other": "changed",
+        "thing/more": "changed",
+    }
+
+
 def test_one_among_a_thousand_is_found_in_few_tries(tmp_path: Path) -> None:
     file, device = LedgerFile(tmp_path / "ledger.json"), Device(reject={"thing/600"})
     wanted = bundle(*(declare(f"thing/{number}") for number in range(1000)))

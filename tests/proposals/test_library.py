@@ -47,6 +47,17 @@ node: web1
 type: server
 attributes:
   network: {eth0: {vlan: 666, addresses: [10.0.0.1/24], mtu: 9000}, eth1: {}}
+  initiator: iqn.2026-11.example:web1
+  luns:
+    data1:
+      array: san1
+      target: iqn.2026-11.example:san1
+      portal: 192.0.2.5:3260
+      lun: 1
+      username: rack
+      password: {secret: chap}
+      fstype: ext4
+      mount: /srv/data
 ---
 node: web2
 type: server
@@ -94,8 +105,12 @@ deploy:
   users: [web1]
   files: [web1]
   sysctls: [web1]
+  san-luns: [web1]
   base-server: [web1]
 """
+
+
+DISK = "/dev/disk/by-path/ip-192.0.2.5:3260-iscsi-iqn.2026-11.example:san1-lun-1"
 
 
 def _library(default: str = "") -> Compiled:
@@ -114,6 +129,18 @@ def _library(default: str = "") -> Compiled:
         ),
         ("pdu1", "outlet/3", {"state": "on", "label": "web1", "on_delay": 5}),
         ("pdu1", "outlet/4", {"state": "off", "label": "spare"}),
+        (
+            "web1",
+            "iscsi_session/iqn.2026-11.example:san1",
+            {
+                "portal": "192.0.2.5:3260",
+                "username": "rack",
+                "password": "⟦secret:chap⟧",
+                "state": "logged_in",
+            },
+        ),
+        ("web1", f"filesystem/{DISK}", {"fstype": "ext4"}),
+        ("web1", "mount//srv/data", {"device": DISK, "fstype": "ext4", "options": "_netdev"}),
         ("ch1", "blade/2", {"power": "on", "boot": "pxe", "label": "web1"}),
         (
             "ch1",

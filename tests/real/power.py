@@ -72,10 +72,12 @@ class Host:
     options: dict[str, Any]
     server: str
     """powermand's own address."""
+    plugged: tuple[str, ...]
 
     def nodes(self) -> dict[str, str]:
-        """What powermand says when it is asked by hand."""
-        shown = parts.command(["powerman", "-h", self.server, "-x", "-q"])
+        """What powermand says of the nodes on vpcd when it is asked by hand."""
+        query = ["-x", "-Q", ",".join(self.plugged)]
+        shown = parts.command(["powerman", "-h", self.server, *query])
         return dict(re.findall(r"^(\S+): +(on|off|unknown)$", shown, re.MULTILINE))
 
 
@@ -102,7 +104,7 @@ def powermand(run: Path, nodes: Sequence[str], more: Sequence[str] = ()) -> Iter
 
     def answers() -> bool:
         try:
-            return "off" in parts.command([str(wrapper), "-q"])
+            return "off" in parts.command([str(wrapper), "-Q", nodes[0]])
         except parts.PartError:
             return False
 
@@ -112,7 +114,7 @@ def powermand(run: Path, nodes: Sequence[str], more: Sequence[str] = ()) -> Iter
         parts.daemon(argv, run / "powermand.out", ready=answers),
         parts.sshd(run / "ssh", port=ssh_port, env=env) as ssh,
     ):
-        yield Host(ssh.options(), server)
+        yield Host(ssh.options(), server, tuple(nodes))
 
 
 def _free_port() -> int:

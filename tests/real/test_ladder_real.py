@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rackwright import reach
@@ -16,6 +19,7 @@ from rackwright.cli.tree import Tree, TreeSource
 from rackwright.model.report import Report
 from rackwright.provider import Registry
 from rackwright.run import NodeRunner
+from rackwright_providers.transport.cli import CliReader
 from tests.real import consoles, parts, ser2net
 from tests.real.restartable import Restartable
 
@@ -147,10 +151,36 @@ def test_ssh_then_serial_then_ssh_again(rack: Rack, monkeypatch: pytest.MonkeyPa
     parts.until(lambda: _free(rack), what="the console is left")
 
 
+@pytest.mark.parametrize("rack", ["rfc2217"], indirect=True)
+def test_ssh_that_goes_in_the_middle_of_a_run(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> None:
+    rack.run("over ssh")
+    rack.runner.source = rack.declaring("over the line")
+    asked = threading.Event()
+    run = CliReader.run
+
+    def noted(self: CliReader, command: str, timeout: float = 30.0) -> str:
+        asked.set()
+        return run(self, command, timeout)
+
+    monkeypatch.setattr(CliReader, "run", noted)
+    zebra = psutil.Process(int((rack.router.run / "zebra.pid").read_text()))
+    with ThreadPoolExecutor(1) as other:
+        zebra.suspend()  # and with it every command that asks it
+        try:
+            running = other.submit(rack.runner.run)
+            assert asked.wait(30)
+            rack.sshd.kill()
+        finally:
+            zebra.resume()
+        report = running.result(60)
+    # Nothing had been sent, so it was done over the line at once.
+    assert not report.error, report.error
+    assert report.via.startswith(f"serial {rack.line} ({rack.ssh}: ")
+    assert rack.description() == "over the line"
+
+
 def _free(rack: Rack) -> bool:
     """Only our own SSH session runs vtysh."""
-    import psutil
-
     wanted = rack.router.vtysh
     running = psutil.process_iter(["cmdline"])
     return sum((p.info["cmdline"] or [])[: len(wanted)] == wanted for p in running) == 1

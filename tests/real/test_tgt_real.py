@@ -181,7 +181,7 @@ def test_what_was_written_survives_and_no_session_is_cut(array: Array) -> None:
         array.converge(*thick)
         assert sessions(host) == before
         ask("read -P 0xa5 7M 1M")
-    assert "(Size:15M)" in host.luns(WEB)
+    assert host.size(WEB, T1, 1) == 16 * MIB
     host.io(WEB, T1, 1, "read -P 0x5a 0 1M", "read -P 0xa5 7M 1M", "read -P 0 8M 8M")
     host.io(WEB, T1, 1, "write -P 0x77 15M 1M", "read -P 0x77 15M 1M")
     host.io(DB, T1, 1, "read -P 0x5a 0 1M")
@@ -201,11 +201,18 @@ def test_a_busy_lun_is_told_of_its_growth_when_it_is_idle(
     grown = [{"volume": "data1", "size": "16MiB", "thin": True}, *OPEN[1:]]
     busy = array.run(*grown)
     assert f"LUN 1 of target {tid} is busy" in why(busy, "volume/data1")
-    assert "(Size:7M)" in host.luns(WEB)
+    assert host.size(WEB, T1, 1) == 8 * MIB
     monkeypatch.setattr(tgt_session.tgt_show, "idle", stir)
     array.converge(*grown)
-    assert "(Size:15M)" in host.luns(WEB)
+    assert host.size(WEB, T1, 1) == 16 * MIB
     host.io(WEB, T1, 1, "read -P 0x5a 0 1M")
+
+
+def test_a_growth_too_small_for_tgtd_to_show_is_told_too(array: Array) -> None:
+    array.converge(*OPEN)
+    grown: Written = {"volume": "data1", "size": 8 * MIB + 512, "thin": True}
+    array.converge(grown, *OPEN[1:])
+    assert array.host.size(WEB, T1, 1) == 8 * MIB + 512
 
 
 @qemu

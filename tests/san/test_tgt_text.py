@@ -9,8 +9,9 @@ import pytest
 
 from rackwright.model.address import Address
 from rackwright.model.facts import FoundLink
+from rackwright.model.resource import Resource
 from rackwright_providers.san import tgt_conf, tgt_observe, tgt_show
-from rackwright_providers.san.resources import Export, Target, Volume
+from rackwright_providers.san.resources import Chap, Export, Target, Volume
 from rackwright_providers.san.tgt_show import Backing, LiveTarget, Lun, Nexus, State
 
 SAMPLE = (Path(__file__).parent / "samples" / "tgtadm_target.txt").read_text()
@@ -129,9 +130,10 @@ def test_lun_numbers_outlive_a_restart_and_not_an_export() -> None:
 FILES = {
     tgt_conf.ROOT: "include /etc/tgt/conf.d/*.conf\n",
     tgt_conf.path_of(T1): CONF,
-    tgt_conf.secret_of("web"): "incominguser web s3cret\n",
     "/etc/tgt/conf.d/theirs.conf": f'<Target "iqn.x:y">\n  backing-store {DATA1}2\n</Target>\n',
 }
+
+SECRETS = {tgt_conf.secret_of("web"): tgt_conf.digest("web", "s3cret")}
 
 
 def test_files() -> None:
@@ -143,9 +145,6 @@ def test_files() -> None:
     assert tgt_conf.users_of(FILES, DATA1) == [tgt_conf.path_of(T1)]
     assert tgt_conf.users_of(FILES, f"{DATA1}2") == ["/etc/tgt/conf.d/theirs.conf"]
     assert tgt_conf.users_of({"x": f"# lun 2 was {DATA1}\n"}, DATA1) == []
-    assert tgt_conf.password(FILES[tgt_conf.secret_of("web")]) == "s3cret"
-    assert tgt_conf.password("broken") is None
-    assert tgt_conf.password(None) is None
 
 
 @pytest.mark.parametrize(
@@ -158,8 +157,8 @@ def test_files() -> None:
     ],
 )
 def test_what_cannot_be_kept(live: LiveTarget, why: str) -> None:
-    assert why in tgt_conf.unsavable(live, FILES)
-    assert bool(why) == bool(tgt_conf.unsavable(live, FILES))
+    assert why in tgt_conf.unsavable(live, SECRETS)
+    assert bool(why) == bool(tgt_conf.unsavable(live, SECRETS))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +178,11 @@ def test_what_is_wrong_with_a_target(live: LiveTarget | None, state: str) -> Non
     assert tgt_observe.trouble(State(targets={T1: LIVE}), T1) == "unsaved"
 
 
-def observe(*backings: Backing, live: LiveTarget = LIVE, **wanted: Volume) -> dict[Address, object]:
-    state = State(targets={T1: live}, files=FILES, accounts=frozenset({"web"}))
-    return dict(tgt_observe.observe(state, backings, {one.address: one for one in wanted.values()}))
+def observe(
+    *backings: Backing, live: LiveTarget = LIVE, **wanted: Resource
+) -> dict[Address, object]:
+    state = State({T1: live}, frozenset({"web"}), FILES, SECRETS, backings)
+    return dict(tgt_observe.observe(state, {one.address: one for one in wanted.values()}))
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,12 @@ def test_of_two_of_one_name_the_declared_is_meant() -> None:
     for pool, size in (("/srv/tgt", 512), ("/srv/ssd", 1024)):
         found = observe(*two, wanted=Volume(name="d", pool=pool))
         assert getattr(found[Address("volume", "d")], "size", None) == size
+
+
+def test_a_password_is_told_by_its_digest() -> None:
+    for declared, known in (("s3cret", "s3cret"), ("other", None), (None, None)):
+        found = observe(wanted=Chap(name="web", password=declared))
+        assert found[Address("chap", "web")] == Chap(name="web", password=known)
 
 
 def test_exports_and_facts() -> None:

@@ -18,12 +18,19 @@ import pytest
 from rackwright.model.site import Way
 from tests.real import parts
 
-NEEDED = ("tgtd", "tgtadm", "tgt-admin", "perl", "sshd", "unshare", "setpriv", "iscsi-ls")
-INSIDE = """#!/bin/sh
-mount --bind DIR/etc /etc/tgt && mount --bind DIR/srv /srv || exit 99
-[ $# -gt 0 ] && exec "$@"
-exec sh -c "$SSH_ORIGINAL_COMMAND"
-"""
+NEEDED = (
+    "tgtd",
+    "tgtadm",
+    "tgt-admin",
+    "perl",
+    "sshd",
+    "unshare",
+    "nsenter",
+    "setpriv",
+    "iscsi-ls",
+    "iscsi-readcapacity16",
+)
+OWN = "mount --bind DIR/etc /etc/tgt && mount --bind DIR/srv /srv && exec sleep infinity"
 GATE = r"""#!/bin/sh
 # Notes what is called, counts what writes; refuses what the file `refuse` finds in it; hangs up when
 # `lose` has run down.
@@ -85,6 +92,8 @@ class TgtHost:
     way: Way
     portal: str
     env: dict[str, str]
+    enter: tuple[str, ...]
+    """Goes before a command that is to see the host's own /etc/tgt and /srv."""
     _tgtd: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     process: subprocess.Popen[bytes] | None = None
 
@@ -100,8 +109,7 @@ class TgtHost:
 
     def start(self) -> None:
         """tgtd, with nothing in it."""
-        argv = ["unshare", "-m", str(self.run / "inside"), "tgtd", "-f"]
-        argv += ["--iscsi", f"portal={self.portal}"]
+        argv = [*self.enter, "tgtd", "-f", "--iscsi", f"portal={self.portal}"]
         log = self.run / "tgtd.log"
         made = parts.daemon(argv, log, env=self.env, ready=self._answers)
         self.process = self._tgtd.enter_context(made)
@@ -128,7 +136,7 @@ class TgtHost:
 
     def inside(self, *argv: str) -> str:
         """A command that sees the host's own /etc/tgt and /srv."""
-        return parts.command(["unshare", "-m", str(self.run / "inside"), *argv], env=self.env)
+        return parts.command([*self.enter, *argv], env=self.env)
 
     def calls(self) -> str:
         """Every command that the delegate sent, with its arguments."""
@@ -152,6 +160,11 @@ class TgtHost:
             timeout=20,
         )
         return done.returncode == 0
+
+    def size(self, initiator: str, target: str, lun: int) -> int:
+        """Bytes of a LUN, as its initiator is told. Raises PartError."""
+        where = f"iscsi://{self.portal}/{target}/{lun}"
+        return int(parts.command(["iscsi-readcapacity16", "-s", "-i", initiator, where]))
 
     def image(self, initiator: str, target: str, lun: int) -> str:
         """A LUN as qemu-io opens it (``--image-opts``)."""
@@ -202,17 +215,19 @@ def tgt_host() -> Iterator[TgtHost]:
         (run / "srv" / "tgt").mkdir(parents=True)
         (run / "etc" / "conf.d").mkdir(parents=True)
         (run / "etc" / "targets.conf").write_text("include /etc/tgt/conf.d/*.conf\n")
-        inside = run / "inside"
-        inside.write_text(INSIDE.replace("DIR", str(run)))
-        inside.chmod(0o755)
+        own = ["unshare", "-m", "sh", "-c", OWN.replace("DIR", str(run))]
+        holder = stack.enter_context(parts.daemon(own, run / "holder.out"))
+        name = Path(f"/proc/{holder.pid}/comm")
+        parts.until(lambda: name.read_text() == "sleep\n", what="its own /etc/tgt and /srv")
+        enter = ("nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--")
         env = {"TGT_IPC_SOCKET": str(run / "ipc")}
         path = f"{_programs(run)}:{os.environ['PATH']}:/usr/sbin:/sbin"
-        lines: Sequence[str] = (f"ForceCommand unshare -m {inside}",)
+        lines: Sequence[str] = (f'ForceCommand {" ".join(enter)} sh -c "$SSH_ORIGINAL_COMMAND"',)
         door = stack.enter_context(
             parts.sshd(run / "sshd", port=free_port(), env={**env, "PATH": path}, lines=lines)
         )
         way = Way(transport="ssh", options=door.options())
-        host = TgtHost(run, way, f"127.0.0.1:{free_port()}", env)
+        host = TgtHost(run, way, f"127.0.0.1:{free_port()}", env, enter)
         stack.callback(host.kill)
         host.start()
         yield host

@@ -12,7 +12,7 @@ import yaml
 
 from rackwright.engine.plan import declared_fields
 from rackwright.model.address import Address
-from rackwright.model.change import Change
+from rackwright.model.change import Change, Wanted
 from rackwright.model.report import FieldChange
 from rackwright_providers.switch import qbridge_facts, qbridge_render
 from rackwright_providers.switch.qbridge import QBridge
@@ -68,6 +68,8 @@ def bench(tmp_path: Path, options: QBridgeOptions | None = None) -> Iterator[Ben
         yield Bench(rig, tmp_path / "state")
 
 
+PORTS = Wanted(frozenset({Port}), {})
+
 HABITS = {
     "trimmed": QBridgeOptions(lists="trimmed"),
     "offset": QBridgeOptions(offset=40),
@@ -114,6 +116,22 @@ def test_nothing_is_written_into_lists_that_are_no_bitmaps(lists: Any, tmp_path:
         # What needs no list is done.
         rest = [{"vlan": "30", "title": "new"}, {"port": "ge-0/0/1", "description": "web1"}]
         assert set(made.converge(*rest).values()) == {"changed"}
+
+
+def test_what_is_understood_stays_understood_as_long_as_the_session(tmp_path: Path) -> None:
+    """Lists that are all but empty say little; those of before said enough."""
+    with bench(tmp_path) as made:
+        provider = made.delegate.provider
+        kept = made.delegate.session(writable=False)
+        fresh = made.delegate.session(writable=False)
+        with contextlib.closing(kept), contextlib.closing(fresh):
+            provider.read(kept, PORTS)
+            made.device.vlans[1] = mib.Vlan("default", set(), set())
+            made.device.touch()
+            for session, mode in ((kept, "trunk"), (fresh, None)):
+                seen = provider.read(session, PORTS)[Address("port", "ge-0/0/10")]
+                assert isinstance(seen, Port)
+                assert seen.mode == mode
 
 
 def test_in_before_out(tmp_path: Path) -> None:
@@ -182,6 +200,33 @@ def test_of_many_vlans_only_the_refused_one_fails(tmp_path: Path) -> None:
         assert all(title.title == f"VLAN{n:04d}" for n, title in made.device.vlans.items() if n in range(50, 77))  # fmt: skip
 
 
+def test_of_many_ports_only_the_refused_one_fails(tmp_path: Path) -> None:
+    with bench(tmp_path) as made:
+        made.rig.switch.faults = Faults(reject_only=r"4\.5\.1\.1\.5=")
+        ports = [{"port": f"ge-0/0/{number}", "access_vlan": 1000} for number in range(1, 9)]
+        report = made.delegate.run(ports)
+        failed = [key for key, state in states(report).items() if state != "changed"]
+        assert failed == ["port/ge-0/0/5"]
+        assert 5 in made.device.vlans[1].untagged  # and stays where it was
+        assert {1, 2, 3, 4, 6, 7, 8} <= made.device.vlans[1000].untagged
+        made.rig.switch.faults = Faults()
+        assert made.converge(*ports)["port/ge-0/0/5"] == "changed"
+
+
+def test_ports_wait_for_their_own_vlan_alone(tmp_path: Path) -> None:
+    with bench(tmp_path) as made:
+        made.rig.switch.faults = Faults(reject_only=r"4\.3\.1\.\d\.31=")
+        found = made.converge(
+            *({"vlan": str(number)} for number in (30, 31)),
+            {"port": "ge-0/0/1", "access_vlan": 30},
+            {"port": "ge-0/0/2", "access_vlan": 31},
+            {"port": "ge-0/0/3", "access_vlan": 30},
+        )
+        assert found["vlan/31"] == "failed"
+        assert found["port/ge-0/0/2"] == "blocked"
+        assert {found[f"port/ge-0/0/{number}"] for number in (1, 3)} == {"changed"}
+
+
 def test_a_port_untagged_in_several_vlans_is_put_right(tmp_path: Path) -> None:
     with bench(tmp_path) as made:
         row = made.device.vlans[1000]
@@ -199,12 +244,13 @@ def test_many_vlans_go_into_few_requests(tmp_path: Path) -> None:
         assert max(len(bindings) for bindings in made.sets) >= 2 * 16
 
 
-def test_all_ports_of_all_vlans_in_one_list_of_changes(tmp_path: Path) -> None:
+def test_a_list_is_written_once_for_all_ports(tmp_path: Path) -> None:
     with bench(tmp_path) as made:
         made.converge(
             *({"vlan": str(number)} for number in range(100, 160)),
             *({"port": f"ge-0/0/{n}", "allowed_vlans": "1,100-159"} for n in (1, 2, 24)),
         )
+        assert made.written().count((*mib.VLAN_EGRESS, 159)) == 1
         assert made.device.vlans[159].egress == {1, 2, 24}
         assert made.device.vlans[159].untagged == set()
 

@@ -33,16 +33,19 @@ CASES: list[dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_name("cases").joinpath("qbridge_recorded.yaml").read_text()
 )
 RESPONDER = Path(sys.executable).with_name("snmpsim-command-responder")
-SERVED = (
+MANAGED = (
     "network/switch/hpe-procurve-516733-b21",
     "cloud/arista-dcs-7150s-52-cl",
     "network/switch/brocade-icx6430-24",
     "network/switch/dlink-des3200",
+    "network/switch/dlink-des3038",
+)
+OTHERS = (
     "network/switch/cisco-c3560",
     "network/switch/cisco-c3750",
     "network/switch/cisco-n5000",
+    "network/switch/cisco-n5000-uk9",
 )
-MANAGED = SERVED[:4]
 ALL = Wanted(frozenset({Vlan, Port, Hostname}), {})
 
 
@@ -92,7 +95,7 @@ def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sim]:
     where = tmp_path_factory.mktemp("snmpsim")
     for name in ("cache", "data"):
         (where / name).mkdir()
-    for recording in SERVED:
+    for recording in MANAGED + OTHERS:
         rows = qbridge_recordings.lines(recording)
         file = where / "data" / f"{recording.rpartition('/')[2]}.snmprec"
         file.write_text("\n".join(rows) + "\n", "latin-1")
@@ -119,7 +122,7 @@ def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sim]:
     "hostname",
     over="snmp",
     on="recorded",
-    by="snmpsim-data: ProCurve 6120XG, Arista 7150S, ICX 6430, D-Link DES-3200",
+    by="snmpsim-data: ProCurve 6120XG, Arista 7150S, ICX 6430, D-Link DES-3200 and 3028",
 )
 @pytest.mark.parametrize("recording", MANAGED)
 def test_the_provider_reads_the_same_over_snmp(recording: str, sim: Sim, tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_the_provider_reads_the_same_over_snmp(recording: str, sim: Sim, tmp_pat
     assert "EXACT, SET" not in sim.log.read_text()
 
 
-@pytest.mark.parametrize("recording", SERVED[4:])
+@pytest.mark.parametrize("recording", OTHERS)
 def test_a_switch_without_static_vlans_is_told_apart(
     recording: str, sim: Sim, tmp_path: Path
 ) -> None:

@@ -295,6 +295,9 @@ def test_demo(tmp_path: Path) -> None:
     last = "web2 file//etc/network/interfaces.d/eth0"
     assert order.index("sw-a1 vlan/30") < order.index(last), done.stdout
     assert order.index("sw-a1 port/GigabitEthernet1/0/2") < order.index(last), done.stdout
+    lun = "web2 file//etc/iscsi/luns/data2"
+    assert order.index("san-a1 export/data2:…:web2") < order.index(lun), done.stdout
+    assert "ch-a1 blade/2" in order, done.stdout
     assert "Try next" in done.stdout
 
 

@@ -20,6 +20,7 @@ from rackwright_providers.transport.http import (
     HttpReader,
     HttpRefused,
     HttpSession,
+    Lost,
     Unauthorized,
     open_http,
 )
@@ -395,7 +396,7 @@ def test_a_write_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(session: Any, via: str, request: http_session.Request, **more: Any) -> Any:
         sent.append(request.method)
         if len(sent) in (2, 4):
-            raise Unreachable("cut")
+            raise Lost("cut")
         return real(session, via, request, **more)
 
     monkeypatch.setattr(http_session, "exchange", lost)

@@ -225,10 +225,10 @@ def router() -> FrrDevice:
     return FrrDevice(FrrOptions(hostname="r1", password=PASSWORD, ports=("lan1", "lan2")))
 
 
-def site(base: Path, **ways: dict[str, Any]) -> Path:
+def site(base: Path, platform: str = "linux_frr", **ways: dict[str, Any]) -> Path:
     login = {"username": "rack", "password": {"secret": "console"}}
     reach = [{name: {**options, **login}} for name, options in ways.items()]
-    node = {"node": "r1", "type": "switch", "platform": "linux_frr", "reach": reach}
+    node = {"node": "r1", "type": "switch", "platform": platform, "reach": reach}
     (base / "site").mkdir()
     (base / "site" / "site.yaml").write_text(f"site: x\n---\n{json.dumps(node)}\n")
     (base / "state").mkdir()
@@ -275,6 +275,19 @@ def test_record_and_replay_as_a_user_does_it(
     assert data["facts"]["values"]["version"] == "8.4.4"
     assert data["head"]["transport"] == "serial"
     assert PASSWORD not in shown.output
+
+
+def test_a_platform_that_is_found_is_recorded_as_what_it_is(
+    router: FrrDevice, tmp_path: Path
+) -> None:
+    with FrrSsh(router) as ssh:
+        at = {"host": ssh.host, "port": ssh.port, "host_key": ssh.host_key}
+        site(tmp_path, "auto", ssh=at)
+        file = tmp_path / "r1.recording"
+        done = command(tmp_path, "record", "r1", "-o", str(file))
+        assert done.exit_code == 0, (done.output, done.exception)
+    assert replay.load(file).head.platform == "linux_frr"
+    assert "port/lan2" in command(tmp_path, "replay", str(file)).output
 
 
 def test_a_line_cut_off_at_every_byte_is_never_read_wrong(

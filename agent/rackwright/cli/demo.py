@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from rackwright.client import AdminClient
 
 SERVERS = ("admin1", "web1", "web2")
-DEVICES = ("sw-a1", "pdu-a1")
+DEVICES = ("sw-a1", "pdu-a1", "ch-a1", "san-a1")
+SECRETS = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv", "ch-a1", "san-a1", "chap-web1", "chap-web2")
 PATIENCE = 60.0
 """Seconds for which each act may last; it takes a few."""
 
@@ -42,9 +43,10 @@ PATIENCE = 60.0
     help="Work in DIR and keep it, to look around in afterwards. [a temporary directory]",
 )
 def demo(directory: Path | None) -> int:
-    """Converge a simulated rack: a switch, a PDU, a store on a git repository, three servers.
+    """Converge a simulated rack: a switch, a PDU, a blade chassis, a storage array, three servers, a
+    store on a git repository.
 
-    Then commit a change, a new VLAN and the server that needs it, and see it arrive in order.
+    Then commit a change, a server's new VLAN and volume, and see it arrive in order.
     """
     options.log_to_stderr()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -69,7 +71,9 @@ def demo(directory: Path | None) -> int:
         say("How the change arrived, each step when it was verified:")
         rack.show_timeline(since)
         say("And what web2 has now:")
-        click.echo((base / "root" / "web2" / "etc/network/interfaces.d/eth0").read_text().rstrip())
+        etc = base / "root" / "web2" / "etc"
+        click.echo((etc / "network/interfaces.d/eth0").read_text().rstrip())
+        click.echo(f"data2: {(etc / 'iscsi/luns/data2').read_text().rstrip()}")
         say("The rack after the change:")
         show_status(rack.admin.status())
         rack.say_what_next(kept=directory is not None)
@@ -117,11 +121,12 @@ class Rack:
             shutil.copytree(source, self.site)
         devices = self.site / "nodes" / "devices.yaml"
         text = devices.read_text()
-        text = text.replace("port: 2222", f"port: {_free_port()}")
+        for port in (2222, 2223, 2224):
+            text = text.replace(f"port: {port}", f"port: {_free_port()}")
         text = text.replace("port: 1161", f"port: {_free_port(socket.SOCK_DGRAM)}")
         devices.write_text(text.replace("/dev/ttyUSB0", str(self.base / "ttyUSB0")))
-        names = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv")
-        body = "".join(f"{name}: {tokens.token_urlsafe(12)}\n" for name in names)
+        # CHAP wants at least twelve characters (RFC 7143, section 12.1.4), and letters and digits do.
+        body = "".join(f"{name}: {tokens.token_hex(8)}\n" for name in SECRETS)
         replace(self.base / "state" / "secrets", body.encode())
         for server in SERVERS:
             (self.base / "root" / server / "etc").mkdir(parents=True)
@@ -132,7 +137,7 @@ class Rack:
 
     def begin(self) -> None:
         """Start the devices, the store, the agents and the delegates, and enrol them."""
-        say("Simulated devices, a store, three agents, two delegates")
+        say("Simulated devices, a store, three agents, four delegates")
         state = str(self.base / "state")
         secrets = ("--secrets", f"{state}/secrets")
         self._start(
@@ -153,14 +158,36 @@ class Rack:
         self._start("delegate", *DEVICES, "--at", "admin1", *reach, token=token)
 
     def change(self) -> None:
-        """Commit a new VLAN, and move web2 into it."""
-        say("A change: a new VLAN 30, and web2 moves into it. One commit")
+        """Commit a new VLAN and a new volume for web2."""
+        say(
+            "A change: web2 gets a VLAN and a volume of its own, and its slot more power. One commit"
+        )
         networks = self.site / "proposals" / "networks.yaml"
         _edit(networks, "    666: {name: storage}\n", "    30: {name: backup}\n")
         servers = self.site / "nodes" / "servers.yaml"
         _swap(servers, "vlan: 20, address: 10.0.20.12/24", "vlan: 30, address: 10.0.30.12/24")
+        iqn = "iqn.2026-11.example.lab"
+        array = self.site / "proposals" / "storage.yaml"
+        _edit(
+            array,
+            "    data1: {size: 10GiB, thin: true}\n",
+            "    data2: {size: 20GiB, thin: true}\n",
+        )
+        _edit(
+            array,
+            f"    {iqn}:san-a1.web1: {{chap: web1}}\n",
+            f"    {iqn}:san-a1.web2: {{chap: web2}}\n",
+        )
+        _edit(array, "    web1: {secret: chap-web1}\n", "    web2: {secret: chap-web2}\n")
+        export = f"    data1:{iqn}:web1: {{target: '{iqn}:san-a1.web1', lun: 1}}\n"
+        _edit(array, export, export.replace("data1", "data2").replace("web1", "web2"))
+        name = f"  initiator: {iqn}:web2\n"
+        lun = f"{{array: san-a1, target: '{iqn}:san-a1.web2', lun: 1}}"
+        _edit(servers, name, f"  luns:\n    data2: {lun}\n")
+        blades = self.site / "proposals" / "blades.yaml"
+        _swap(blades, "priority: 5", "priority: 1")
         self._git("diff", "--color=always" if _coloured() else "--color=never", "--unified=0", show=True)  # fmt: skip
-        self._save("VLAN 30 for web2")
+        self._save("VLAN 30 and a volume for web2")
 
     def await_converged(self, what: str, commit: str) -> None:
         """Wait until every node has verified all that ``commit`` says. Raises Permanent."""
@@ -198,9 +225,9 @@ class Rack:
                 if outcome["state"] in ("changed", "removed", "failed", "blocked")
             ]
         for when, node, outcome in sorted(events, key=lambda event: event[0]):
-            why = f"  {outcome['why']}" if outcome.get("why") else ""
+            why = f"  {_short(outcome['why'])}" if outcome.get("why") else ""
             click.echo(
-                f"  +{when - since:4.1f} s  {node:<7} {outcome['address']:<36} "
+                f"  +{when - since:4.1f} s  {node:<7} {_short(outcome['address']):<44} "
                 f"{style_state(outcome['state'])}{why}"
             )
 
@@ -326,6 +353,10 @@ def _free_port(kind: int = socket.SOCK_STREAM) -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _short(address: str) -> str:
+    return address.replace("iqn.2026-11.example.lab:", "…:")
 
 
 def _edit(path: Path, after: str, line: str) -> None:

@@ -246,7 +246,12 @@ class _Run:
                 self.hold(addresses, Held("blocked", why))
                 continue
             if waits and not self.provider.atomic:
-                self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
+                if (
+                    len(addresses) > 1
+                ):  # of many that go together, only those that wait are left out
+                    self.send_apart([changes[address] for address in addresses], "")
+                else:
+                    self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
                 continue
             refusal = self.send(addresses, batch)
             if refusal and len(addresses) == 1:

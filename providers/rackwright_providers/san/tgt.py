@@ -155,6 +155,7 @@ def _put_volume(change: Change, before: Volume | None, after: Volume) -> TgtStep
         size=size,
         thin=thin,
         new=before is None,
+        grows="size" in change.field_names,
     )
 
 

@@ -7,6 +7,7 @@ they stand, so every value is of a small alphabet (`WORD`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -104,15 +105,14 @@ def saved_accounts(text: str) -> tuple[str, ...]:
     return tuple(_ACCOUNT.findall(text))
 
 
-def password(text: str | None) -> str | None:
-    """That of an account's file; None where there is none."""
-    words = (text or "").split()
-    return words[2] if len(words) == 3 else None
-
-
 def account(name: str, secret: str) -> str:
     """An account's file."""
     return f"incominguser {name} {secret}\n"
+
+
+def digest(name: str, secret: str) -> str:
+    """SHA-256 of an account's file: whether it is as declared can be told without reading it."""
+    return hashlib.sha256(account(name, secret).encode()).hexdigest()
 
 
 def target(live: LiveTarget, old: str = "", gone: Iterable[str] = ()) -> str:
@@ -141,10 +141,10 @@ def target(live: LiveTarget, old: str = "", gone: Iterable[str] = ()) -> str:
     return _TOP + "".join(f"{line}\n" for line in lines)
 
 
-def unsavable(live: LiveTarget, files: Mapping[str, str]) -> str:
+def unsavable(live: LiveTarget, secrets: Mapping[str, str]) -> str:
     """Why a target's file could not be written whole; empty when it can."""
     for name in live.accounts:
-        if secret_of(name) not in files:
+        if secret_of(name) not in secrets:
             return f"the password of its CHAP account {name} is not known here: declare chap/{name}"
     if live.outgoing:
         return f"it proves itself as {live.outgoing}, whose password is not known here"

@@ -39,9 +39,8 @@ def observe(state: State, wanted: Mapping[Address, Resource]) -> dict[Address, R
                 ):
                     found[export.address] = export
     for name in state.accounts:
-        known = tgt_conf.password(state.files.get(tgt_conf.secret_of(name)))
-        chap = Chap(name=name, password=known) if _is_account(name) else None
-        if chap is not None:
+        if _is_account(name):
+            chap = _account(name, state, wanted)
             found[chap.address] = chap
     return found
 
@@ -108,6 +107,15 @@ def _export(iqn: str, lun: Lun, initiator: str) -> Export | None:
         )
     except ValueError:  # an ACL entry that is no name at all lets nobody in
         return None
+
+
+def _account(name: str, state: State, wanted: Mapping[Address, Resource]) -> Chap:
+    """Its password is the declared one, when that is what we wrote down last, or not known."""
+    asked = wanted.get(Address("chap", name))
+    declared = asked.password if isinstance(asked, Chap) else None
+    held = state.secrets.get(tgt_conf.secret_of(name))
+    same = declared is not None and held == tgt_conf.digest(name, declared)
+    return Chap(name=name, password=declared if same else None)
 
 
 def _is_account(name: str) -> bool:

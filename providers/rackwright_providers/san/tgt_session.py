@@ -32,11 +32,15 @@ READ = f"""\
 printf '\\0\\0'
 {" ".join(ADM)} show --mode account || exit
 printf '\\0\\0'
-grep -rsZH '' {tgt_conf.ROOT} {tgt_conf.FOLDER}
+grep -rsZH '' {tgt_conf.FOLDER} --include='rackwright-*.conf'
+grep -rsZHiE '<target|include|store' {tgt_conf.ROOT} {tgt_conf.FOLDER} --exclude='rackwright-*'
+printf '\\0\\0'
+find {tgt_conf.FOLDER} -name 'rackwright-chap-*.secret' -exec sha256sum '{{}}' +
 printf '\\0\\0'
 find "$@" {shlex.join(FIND)} || true
 """
-"""Everything in one exchange: what tgtd holds, the configuration, the files of the pools."""
+"""Everything in one exchange: what tgtd holds, the configuration, the files of the pools. Passwords are
+not read, neither ours nor those in the files of others."""
 WRITE = 'umask 077; cat > "$1.new" && sync "$1.new" && mv -f "$1.new" "$1"'
 """Put a file in place in one step, readable by its owner alone."""
 
@@ -100,13 +104,14 @@ class TgtReader:
     def _read(self, pools: frozenset[str]) -> State:
         said = self._checked(["sh", "-c", READ, "sh", *sorted(pools)])
         parts = said.split(END.encode())
-        if len(parts) != 4:
+        if len(parts) != 5:
             raise Temporary(f"{self.via}: an answer was cut off")
-        targets, accounts, files, found = parts
+        targets, accounts, files, secrets, found = parts
         return State(
             targets=tgt_show.targets(targets.decode("utf-8", "replace")),
             accounts=tgt_show.accounts(accounts.decode("utf-8", "replace")),
             files=tgt_show.files(files),
+            secrets=tgt_show.digests(secrets.decode("utf-8", "replace")),
             backings=tgt_show.backings(found.decode("utf-8", "replace")),
         )
 
@@ -175,6 +180,8 @@ def failure(via: str, program: str, done: Completed) -> RackwrightError:
     text = text.removeprefix("tgtadm: ")
     if done.status == NOT_FOUND:
         return Permanent(f"{via}: {text}")
+    if "ermission denied" in said:
+        return Permanent(f"{via}: the user may not manage tgt: {text}")
     if "to tgt daemon" in said:  # "can't connect …", "failed to send request hdr …"
         return Temporary(f"{via}: tgtd does not answer; does it run?")
     if "closed the socket" in said or "Connection reset" in said:

@@ -82,7 +82,9 @@ class State:
     """By IQN."""
     accounts: frozenset[str] = frozenset()
     files: Mapping[str, str] = field(default_factory=dict)
-    """Configuration files by path."""
+    """Configuration files by path: ours whole, of others what names targets and files."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the files of our CHAP accounts, in hexadecimal, by path."""
     backings: tuple[Backing, ...] = ()
 
     @property
@@ -217,6 +219,12 @@ def files(output: bytes) -> dict[str, str]:
         path, _, text = line.partition("\0")
         found.setdefault(path, []).append(text)
     return {path: "".join(f"{line}\n" for line in lines) for path, lines in found.items()}
+
+
+def digests(output: str) -> dict[str, str]:
+    """``sha256sum``: digest, two spaces, path; by path."""
+    rows = (line.partition("  ") for line in output.splitlines())
+    return {path: digest for digest, _, path in rows if path}
 
 
 def backings(output: str) -> tuple[Backing, ...]:

@@ -35,6 +35,7 @@ class PutVolume(TgtStep):
     size: int
     thin: bool
     new: bool
+    grows: bool
 
     def apply(self, host: TgtWriter) -> None:
         host.pools |= {self.path.rpartition("/")[0]}
@@ -57,7 +58,8 @@ class PutVolume(TgtStep):
         out at that instant could fail, so it waits until the LUN is idle."""
         for live in host.state().targets.values():
             lun = live.lun_of(self.path)
-            if lun is None or lun.size == shown_size(self.size):
+            # Shown in whole megabytes, the size tells too little of a file that grows now.
+            if lun is None or not (self.grows or lun.size != shown_size(self.size)):
                 continue
             host.wait_until_idle(live.tid, lun.number)
             host.tell(
@@ -123,14 +125,10 @@ class PutTarget(TgtStep):
             wanted = () if self.chap == "none" else (self.chap,)
         elif self.iqn not in state.targets:
             wanted = tgt_conf.saved_accounts(state.files.get(tgt_conf.path_of(self.iqn), ""))
-        requests = []
+        requests: list[tuple[int, int, str]] = []
         for name in wanted:
-            password = tgt_conf.password(state.files.get(tgt_conf.secret_of(name)))
-            if name in state.accounts:
-                continue
-            if password is None:
-                raise Rejected(f"there is no CHAP account {name}")
-            requests.append((NEW, 0, _account(name, password)))
+            if name not in state.accounts:
+                raise Rejected(f"there is no CHAP account {name}: declare chap/{name}")
         if wanted != live.accounts:
             # The last one first: tgtd (seen in 1.0.85) ends when it has to show a target whose
             # first account was taken away and that has another.
@@ -198,7 +196,7 @@ class RemoveChap(TgtStep):
             raise Rejected(f"target {live.iqn} uses it")
         if self.name in state.accounts:
             host.tell("delete", "--mode", "account", "--user", self.name)
-        if tgt_conf.secret_of(self.name) in state.files:
+        if tgt_conf.secret_of(self.name) in state.secrets:
             host.run("rm", "-f", "--", tgt_conf.secret_of(self.name))
 
 
@@ -208,7 +206,7 @@ def persist(host: TgtWriter, iqn: str, gone: Iterable[str] = ()) -> None:
     live = state.targets.get(iqn)
     if live is None:
         raise Rejected(f"tgtd took the target {iqn} and does not have it")
-    why = tgt_conf.unsavable(live, state.files)
+    why = tgt_conf.unsavable(live, state.secrets)
     if why:
         raise Rejected(f"target {iqn} cannot be kept: {why}")
     path = tgt_conf.path_of(iqn)

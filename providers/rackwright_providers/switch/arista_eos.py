@@ -15,6 +15,7 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.switch import eos_parse, eos_render, vlanset
+from rackwright_providers.switch.cli_lines import LineStep
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -135,7 +136,7 @@ class AristaEos:
         """See `eos_commit`."""
         from rackwright_providers.switch import eos_commit
 
-        ours = [step for step in steps if isinstance(step, eos_render.EosStep)]
+        ours = [step for step in steps if isinstance(step, LineStep)]
         if len(ours) != len(steps):
             raise Permanent(f"not steps of {self.platform}")
         eos_commit.commit(session, ours)

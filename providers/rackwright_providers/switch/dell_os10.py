@@ -15,6 +15,7 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.switch import os10_parse, os10_render, vlanset
+from rackwright_providers.switch.cli_lines import LineStep
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -140,7 +141,7 @@ class DellOs10:
     def commit(self, session: CliSession, steps: Sequence[Step]) -> None:
         """Line by line; the first line that is refused ends it."""
         for step in steps:
-            if not isinstance(step, os10_render.Os10Step):
+            if not isinstance(step, LineStep):
                 raise Permanent(f"not a step of {self.platform}: {step.text}")
             session.configure(step.lines)
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from rackwright.model.errors import RackwrightError, Rejected, Temporary, Unreachable
 from rackwright_providers.switch import eos_parse
-from rackwright_providers.switch.eos_render import EosStep
+from rackwright_providers.switch.cli_lines import LineStep
 from rackwright_providers.transport.cli import CliReader, CliSession
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ COMMIT_TIMEOUT = 110.0
 FULL = re.compile(r"Maximum number of pending sessions", re.IGNORECASE)
 
 
-def commit(session: CliSession, steps: Sequence[EosStep]) -> None:
+def commit(session: CliSession, steps: Sequence[LineStep]) -> None:
     """All of ``steps`` or nothing. Raises Rejected when the device refuses a line of them, Temporary
     when the change could not be confirmed and is taken back."""
     name = f"{eos_parse.OUR_SESSION}{secrets.token_hex(4)}"

@@ -17,6 +17,7 @@ from msgspec import structs
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import password_hash, vlanset
+from rackwright_providers.switch.cli_lines import SeenCommunity, SeenNtpServer, SeenSyslogServer
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -55,25 +56,6 @@ _LACP: Mapping[str, Literal["active", "passive", "off"]] = {
     "on": "off",
 }
 _MODES: Mapping[str, Literal["access", "trunk"]] = {"access": "access", "trunk": "trunk"}
-
-
-class SeenNtpServer(NtpServer, frozen=True, kw_only=True):
-    """As observed, with what else its line says (``iburst``, ``key 7``), which an update keeps."""
-
-    options: tuple[str, ...] = ()
-
-
-class SeenSyslogServer(SyslogServer, frozen=True, kw_only=True):
-    """As observed: all its lines, one a port and protocol."""
-
-    lines: tuple[str, ...] = ()
-
-
-class SeenCommunity(SnmpCommunity, frozen=True, kw_only=True):
-    """As observed, with the words around its access (``view V`` before, an access list after)."""
-
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
 
 
 def interface(name: str) -> str:
@@ -284,5 +266,5 @@ def our_sessions(text: str) -> list[str]:
             if name.startswith(OUR_SESSION)
             and (name == timed or str(facts.get("state", "")).startswith("pending"))
         ]
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"not an answer to 'show configuration sessions': {error}") from None

@@ -6,14 +6,21 @@ The lines go into one configuration session, so nothing of them is seen before a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rackwright.model.address import Address
-from rackwright.model.change import Change, Step
+from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
-from rackwright_providers.switch import vlanset
-from rackwright_providers.switch.eos_parse import SeenCommunity, SeenNtpServer, SeenSyslogServer
+from rackwright_providers.switch import cli_lines, vlanset
+from rackwright_providers.switch.cli_lines import (
+    LineStep,
+    SeenCommunity,
+    SeenNtpServer,
+    SeenSyslogServer,
+    chunks,
+    lacp_of,
+    section,
+)
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -28,75 +35,19 @@ from rackwright_providers.switch.resources import (
 
 LINE = 220
 """Characters of a line that every EOS takes whole."""
-LACP = {"active": "active", "passive": "passive", "off": "on"}
+INDENT = "   "
 
 _ALL = frozenset(range(vlanset.FIRST, vlanset.LAST + 1))
 _SWITCHING = frozenset({"mode", "access_vlan", "native_vlan", "allowed_vlans"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EosStep(Step):
-    """Configuration lines for one resource, or for VLANs that one line can name."""
+def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> list[LineStep]:
+    """The steps in the order of ``changes``. Raises Permanent for what cannot be sent."""
 
-    lines: tuple[str, ...]
+    def vlans(removal: bool, ids: Iterable[int]) -> list[str]:
+        return chunks("no vlan" if removal else "vlan", ids, LINE)
 
-
-def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> list[EosStep]:
-    """The steps in the order of ``changes``; VLANs that need no line of their own share one. Raises
-    Permanent for what cannot be sent."""
-    made: list[EosStep] = []
-    alike: list[Change] = []
-
-    def flush() -> None:
-        made.extend(_vlan_lists(alike))
-        alike.clear()
-
-    for change in changes:
-        if change.action not in ("create", "update", "remove"):
-            continue
-        if alike and not (_plain_vlan(change) and change.action == alike[0].action):
-            flush()
-        if _plain_vlan(change):
-            alike.append(change)
-            continue
-        lines = _lines(change, changes, observed)
-        if lines:
-            text = "\n".join(lines)
-            made.append(EosStep(addresses=(change.address,), text=text, lines=tuple(lines)))
-    flush()
-    return made
-
-
-def _plain_vlan(change: Change) -> bool:
-    """A VLAN that is made without a title, or removed."""
-    return change.address.type == Vlan.kind and (
-        change.action == "remove"
-        or (change.action == "create" and getattr(change.after, "title", None) is None)
-    )
-
-
-def _vlan_lists(changes: Sequence[Change]) -> list[EosStep]:
-    if not changes:
-        return []
-    verb = "no vlan" if changes[0].action == "remove" else "vlan"
-    addresses = {int(change.address.name): change.address for change in changes}
-    made = []
-    for line in chunks(verb, addresses):
-        ids = sorted(vlanset.parse(line.rpartition(" ")[2]))
-        of = tuple(addresses[number] for number in ids)
-        made.append(EosStep(addresses=of, text=line, lines=(line,)))
-    return made
-
-
-def chunks(command: str, ids: Iterable[int], longest: int = LINE) -> list[str]:
-    """``command`` with all of ``ids``, in as many lines as it takes."""
-    lines: list[str] = []
-    for part in vlanset.ranges(ids):
-        if lines and len(lines[-1]) + 1 + len(part) <= longest:
-            lines[-1] += f",{part}"
-        else:
-            lines.append(f"{command} {part}")
-    return lines
+    return cli_lines.steps(changes, lambda change: _lines(change, changes, observed), vlans)
 
 
 def _lines(
@@ -105,9 +56,9 @@ def _lines(
     before = change.before
     match change.after or before:
         case Vlan() as vlan:  # one with a title; the others come by lists
-            return [f"vlan {vlan.name}", f"   name {vlan.title}"]
+            return [f"vlan {vlan.name}", f"{INDENT}name {vlan.title}"]
         case Port() as port:
-            return _port(port, before, change.field_names, _lacp_of(port.lag, changes, observed))
+            return _port(port, before, change.field_names, lacp_of(port.lag, changes, observed))
         case Lag() as lag:
             return _lag(lag, before if isinstance(before, Lag) else None, change)
         case Hostname() as hostname:
@@ -126,51 +77,24 @@ def _lines(
     return []
 
 
-def _interface(name: str, lines: list[str]) -> list[str]:
-    return [f"interface {name}", *(f"   {line}" for line in lines)] if lines else []
-
-
 def _port(port: Port, before: Resource | None, fields: frozenset[str], lacp: str) -> list[str]:
     seen = before if isinstance(before, Port) else None
-    lines = _switching(port, seen, fields)
-    if "lag" in fields:
-        old = [] if seen is None or seen.lag in (None, "none") else ["no channel-group"]
-        new = [] if port.lag == "none" else [f"channel-group {port.lag} mode {LACP[lacp]}"]
-        lines = [*old, *new, *lines]
-    return _interface(port.name, lines)
-
-
-def _lacp_of(
-    lag: str | None, changes: Sequence[Change], observed: Mapping[Address, Resource]
-) -> str:
-    """The mode in which a port joins ``lag``: what is declared of it now, or what it has."""
-    address = Address(Lag.kind, lag or "")
-    declared = next((change.after for change in changes if change.address == address), None)
-    for found in (declared, observed.get(address)):
-        if isinstance(found, Lag) and found.lacp is not None:
-            return found.lacp
-    return "active"
+    lag = cli_lines.regrouping(seen.lag if seen else None, port.lag, lacp)
+    lines = [*(lag if "lag" in fields else ()), *_switching(port, seen, fields)]
+    return section(f"interface {port.name}", lines, INDENT)
 
 
 def _lag(lag: Lag, before: Lag | None, change: Change) -> list[str]:
-    was = set(before.members or ()) if before else set()
+    head = f"interface Port-Channel{lag.name}"
     if change.action == "remove":
-        lines = [line for port in sorted(was) for line in _interface(port, ["no channel-group"])]
-        return [*lines, f"no interface Port-Channel{lag.name}"]
-    fields = change.field_names
-    lines = [
-        f"interface Port-Channel{lag.name}",
-        *(f"   {line}" for line in _switching(lag, before, fields)),
+        was = before.members if before else None
+        return [*cli_lines.parting(was or (), INDENT), f"no {head}"]
+    lines = _switching(lag, before, change.field_names)
+    return [
+        head,
+        *(f"{INDENT}{line}" for line in lines),
+        *cli_lines.members(lag, before, change.field_names, INDENT),
     ]
-    now = was if lag.members is None else set(lag.members)
-    mode = LACP[lag.lacp or (before.lacp if before else None) or "active"]
-    # EOS changes the mode of no LAG that has members ("Cannot change mode; remove all members").
-    anew = "lacp" in fields and before is not None and before.lacp != lag.lacp
-    for port in sorted(was if anew else was - now):
-        lines += _interface(port, ["no channel-group"])
-    for port in sorted(now if anew else now - was):
-        lines += _interface(port, [f"channel-group {lag.name} mode {mode}"])
-    return lines
 
 
 def _switching(port: SwitchPort, before: SwitchPort | None, fields: frozenset[str]) -> list[str]:
@@ -200,7 +124,7 @@ def allowed(ids: frozenset[int]) -> list[str]:
     command = "switchport trunk allowed vlan"
     if ids == _ALL or not ids:
         return [f"{command} {vlanset.show(ids)}"]
-    first, *more = chunks(command, ids)
+    first, *more = chunks(command, ids, LINE)
     return [first, *(line.replace(command, f"{command} add", 1) for line in more)]
 
 

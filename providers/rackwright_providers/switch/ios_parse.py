@@ -185,7 +185,8 @@ def mtus(text: str) -> dict[str, int]:
         if is_head and not line.startswith(" "):
             name = _port_name(head)
         elif name and (mtu := re.search(r"MTU (\d+) bytes", line)):
-            found[name] = int(mtu[1])
+            # A tunnel has a transport MTU too, which comes behind.
+            found.setdefault(name, int(mtu[1]))
     return found
 
 

@@ -132,13 +132,14 @@ def lag_lines(lag: Lag, before: Lag | None, change: Change, scene: Scene) -> lis
     moded = "lacp" in fields and before is not None
     stay = [name for name in wanted if name in had] if moded else []
     left = _all_leaving(set(had) - set(wanted), before, scene)
+    joined: list[str] = []
     if before and (before.lacp is None or "off" in (before.lacp, lag.lacp)):
-        # No member of the new protocol is taken while there is one of the old.
+        # No member of the new protocol is taken while there is one of the old. They leave when what
+        # is new on the Port-channel has come to them.
         for name in stay:
-            left += _in(name, ["no channel-group", *_opened(scene.port(name), name, scene)])
-    joined = [
-        line for name in stay for line in _in(name, [f"channel-group {lag.name} mode {mode}"])
-    ]
+            joined += _in(name, ["no channel-group", *_opened(scene.port(name), name, scene)])
+    for name in stay:
+        joined += _in(name, [f"channel-group {lag.name} mode {mode}"])
     for name in wanted:
         if name not in had:
             port = scene.port(name)

@@ -77,7 +77,7 @@ class LinuxFrr:
     undoes = False
     object_ids: tuple[str, ...] = ()
     """None: the SNMP agent of such a host is net-snmp's, with or without FRR."""
-    signs: tuple[str, ...] = (r"Hello, this is FRRouting", r"^FRRouting \d")
+    signs: tuple[str, ...] = (r"Hello, this is FRRouting", r"FRRouting \d")
 
     def open(self, way: Way, around: Surroundings) -> CliReader:
         """See `cli.open_cli`."""

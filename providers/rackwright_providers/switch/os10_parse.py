@@ -16,6 +16,7 @@ from msgspec import structs
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import password_hash, vlanset
+from rackwright_providers.switch.cli_lines import SeenCommunity, SeenNtpServer, SeenSyslogServer
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -58,24 +59,6 @@ _LACP: Mapping[str, Literal["active", "passive", "off"]] = {
     "passive": "passive",
     "on": "off",
 }
-
-
-class SeenNtpServer(NtpServer, frozen=True, kw_only=True):
-    """As observed, with what else its line says (``key 7``), which an update keeps."""
-
-    options: tuple[str, ...] = ()
-
-
-class SeenSyslogServer(SyslogServer, frozen=True, kw_only=True):
-    """As observed: all its lines."""
-
-    lines: tuple[str, ...] = ()
-
-
-class SeenCommunity(SnmpCommunity, frozen=True, kw_only=True):
-    """As observed, with the words behind its access (``acl NAME``)."""
-
-    after: tuple[str, ...] = ()
 
 
 def interface(name: str) -> str:

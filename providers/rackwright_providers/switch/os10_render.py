@@ -8,21 +8,23 @@ takes from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 from rackwright.model.address import Address
-from rackwright.model.change import Change, Step
+from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
-from rackwright_providers.switch import vlanset
-from rackwright_providers.switch.eos_render import chunks
-from rackwright_providers.switch.os10_parse import (
-    PRIVILEGES,
+from rackwright_providers.switch import cli_lines, vlanset
+from rackwright_providers.switch.cli_lines import (
+    LineStep,
     SeenCommunity,
     SeenNtpServer,
     SeenSyslogServer,
+    chunks,
+    lacp_of,
+    section,
 )
+from rackwright_providers.switch.os10_parse import PRIVILEGES
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -39,65 +41,24 @@ LINE = 220
 """Characters of a line that OS10 takes whole."""
 RANGE = len("no interface range vlan ") + 40
 """Of one that names VLANs to configure: the prompt repeats them, and must stay a prompt."""
-LACP = {"active": "active", "passive": "passive", "off": "on"}
+INDENT = " "
 
 _SWITCHING = frozenset({"mode", "access_vlan", "native_vlan", "allowed_vlans"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Os10Step(Step):
-    """Configuration lines for one resource, or for VLANs that one line can name."""
-
-    lines: tuple[str, ...]
+def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> list[LineStep]:
+    """The steps in the order of ``changes``. Raises Permanent for what cannot be sent."""
+    return cli_lines.steps(changes, lambda change: _lines(change, changes, observed), _vlans)
 
 
-def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> list[Os10Step]:
-    """The steps in the order of ``changes``; VLANs that need no line of their own share one. Raises
-    Permanent for what cannot be sent."""
-    made: list[Os10Step] = []
-    alike: list[Change] = []
-
-    def flush() -> None:
-        made.extend(_vlan_ranges(alike))
-        alike.clear()
-
-    for change in changes:
-        if change.action not in ("create", "update", "remove"):
-            continue
-        if alike and not (_plain_vlan(change) and change.action == alike[0].action):
-            flush()
-        if _plain_vlan(change):
-            alike.append(change)
-            continue
-        lines = _lines(change, changes, observed)
-        if lines:
-            text = "\n".join(lines)
-            made.append(Os10Step(addresses=(change.address,), text=text, lines=tuple(lines)))
-    flush()
-    return made
-
-
-def _plain_vlan(change: Change) -> bool:
-    """A VLAN that is made without a title, or removed."""
-    return change.address.type == Vlan.kind and (
-        change.action == "remove"
-        or (change.action == "create" and getattr(change.after, "title", None) is None)
-    )
-
-
-def _vlan_ranges(changes: Sequence[Change]) -> list[Os10Step]:
-    if not changes:
-        return []
-    verb = "no interface range vlan" if changes[0].action == "remove" else "interface range vlan"
-    addresses = {int(change.address.name): change.address for change in changes}
-    made = []
-    for line in chunks(verb, addresses, RANGE):
-        ids = sorted(vlanset.parse(line.rpartition(" ")[2]))
-        if len(ids) == 1:
-            line = line.replace(" range", "")
-        of = tuple(addresses[number] for number in ids)
-        made.append(Os10Step(addresses=of, text=line, lines=(line,)))
-    return made
+def _vlans(removal: bool, ids: Iterable[int]) -> list[str]:
+    verb = "no interface range vlan" if removal else "interface range vlan"
+    lines = chunks(verb, ids, RANGE)
+    # One VLAN is no range.
+    return [
+        line.replace(" range", "") if line.rpartition(" ")[2].isdecimal() else line
+        for line in lines
+    ]
 
 
 def _lines(
@@ -106,10 +67,10 @@ def _lines(
     before = change.before
     match change.after or before:
         case Vlan() as vlan:  # one with a title; the others come by ranges
-            return [f"interface vlan {vlan.name}", f" description {_text(vlan.title or '')}"]
+            return [f"interface vlan {vlan.name}", f"{INDENT}description {_text(vlan.title or '')}"]
         case Port() as port:
             seen = before if isinstance(before, Port) else None
-            return _port(port, seen, change.field_names, _lacp_of(port.lag, changes, observed))
+            return _port(port, seen, change.field_names, lacp_of(port.lag, changes, observed))
         case Lag() as lag:
             return _lag(lag, before if isinstance(before, Lag) else None, change)
         case Hostname() as hostname:
@@ -132,16 +93,10 @@ def _text(text: str) -> str:
     return f'"{text}"' if " " in text else text
 
 
-def _interface(name: str, lines: list[str]) -> list[str]:
-    return [f"interface {name}", *(f" {line}" for line in lines)] if lines else []
-
-
 def _port(port: Port, before: Port | None, fields: frozenset[str], lacp: str) -> list[str]:
-    lines: list[str] = []
-    if "lag" in fields:
-        lines += [] if before is None or before.lag in (None, "none") else ["no channel-group"]
-        lines += [] if port.lag == "none" else [f"channel-group {port.lag} mode {LACP[lacp]}"]
-    return _interface(port.name, _around(port, before, fields, lines))
+    lag = cli_lines.regrouping(before.lag if before else None, port.lag, lacp)
+    lines = _around(port, before, fields, lag if "lag" in fields else [])
+    return section(f"interface {port.name}", lines, INDENT)
 
 
 def _around(
@@ -183,36 +138,17 @@ def _switching(port: SwitchPort, before: SwitchPort | None, fields: frozenset[st
     return [*mode, *plain, *gained, *lost] if trunking else [*lost, *mode, *plain, *gained]
 
 
-def _lacp_of(
-    lag: str | None, changes: Sequence[Change], observed: Mapping[Address, Resource]
-) -> str:
-    """The mode in which a port joins ``lag``: what is declared of it now, or what it has."""
-    address = Address(Lag.kind, lag or "")
-    declared = next((change.after for change in changes if change.address == address), None)
-    for found in (declared, observed.get(address)):
-        if isinstance(found, Lag) and found.lacp is not None:
-            return found.lacp
-    return "active"
-
-
 def _lag(lag: Lag, before: Lag | None, change: Change) -> list[str]:
-    was = set(before.members or ()) if before else set()
+    head = f"interface port-channel {lag.name}"
     if change.action == "remove":
-        lines = [line for port in sorted(was) for line in _interface(port, ["no channel-group"])]
-        return [*lines, f"no interface port-channel {lag.name}"]
-    fields = change.field_names
-    lines = [
-        f"interface port-channel {lag.name}",
-        *(f" {line}" for line in _around(lag, before, fields, [])),
+        was = before.members if before else None
+        return [*cli_lines.parting(was or (), INDENT), f"no {head}"]
+    lines = _around(lag, before, change.field_names, [])
+    return [
+        head,
+        *(f"{INDENT}{line}" for line in lines),
+        *cli_lines.members(lag, before, change.field_names, INDENT),
     ]
-    now = was if lag.members is None else set(lag.members)
-    mode = LACP[lag.lacp or (before.lacp if before else None) or "active"]
-    anew = "lacp" in fields and before is not None and before.lacp != lag.lacp
-    for port in sorted(was if anew else was - now):
-        lines += _interface(port, ["no channel-group"])
-    for port in sorted(now if anew else now - was):
-        lines += _interface(port, [f"channel-group {lag.name} mode {mode}"])
-    return lines
 
 
 def _ntp(server: NtpServer, before: Resource | None, action: str) -> list[str]:

@@ -27,11 +27,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class VlanRow:
-    """What is done to one row. ``title`` None: its name is left alone."""
+    """What is done to one row."""
 
     address: Address
     action: Literal["create", "rename", "destroy"]
-    title: str | None = None
+    title: str = ""
+    members: bool = False
+    """Of one that goes: whether there are ports in it."""
 
     @property
     def id(self) -> int:
@@ -94,6 +96,9 @@ def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> li
         if isinstance(change.before, Port) and change.action == "update"
         for vlan in change.before.vlans()
     }
+    in_use = {
+        vlan for port in observed.values() if isinstance(port, Port) for vlan in carried(port)
+    }
     found: list[Step] = []
     for _, same in itertools.groupby(changes, lambda change: _shared(change, left)):
         group = list(same)
@@ -101,7 +106,7 @@ def steps(changes: Sequence[Change], observed: Mapping[Address, Resource]) -> li
         if group[0].action not in ("create", "update", "remove"):
             continue
         if group[0].address.type == Vlan.kind:
-            rows = [_row(change) for change in group]
+            rows = [_row(change, in_use) for change in group]
             found += [_vlan_step(tuple(some)) for some in _split(rows, ROWS)]
         elif isinstance(after, Port):
             found += [_port_step(some) for some in _split(group, PORTS)]
@@ -118,22 +123,22 @@ def _shared(change: Change, left: Collection[int]) -> tuple[object, ...]:
     if kind == Vlan.kind:
         return (kind, change.action, name if int(name) in left else "")
     rests_on = change.after.vlans() if isinstance(change.after, Port) else None
-    return (kind, change.action, rests_on)
+    return (kind, change.action, rests_on, bool(change.field_names & SWITCHING))
 
 
 def _split(items: Sequence[T], most: int) -> list[Sequence[T]]:
     return [items[at : at + most] for at in range(0, len(items), most)]
 
 
-def _row(change: Change) -> VlanRow:
+def _row(change: Change, in_use: Collection[int]) -> VlanRow:
+    address = change.address
     if change.action == "remove":
-        return VlanRow(change.address, "destroy")
+        return VlanRow(address, "destroy", members=int(address.name) in in_use)
     title = change.after.title if isinstance(change.after, Vlan) else None
     if change.action == "update":
-        return VlanRow(change.address, "rename", title)
+        return VlanRow(address, "rename", title or "")
     # Many agents take no row without a name; this is what Cisco and H3C call one by themselves.
-    made = title if title is not None else f"VLAN{int(change.address.name):04d}"
-    return VlanRow(change.address, "create", made)
+    return VlanRow(address, "create", f"VLAN{int(address.name):04d}" if title is None else title)
 
 
 def _vlan_step(rows: tuple[VlanRow, ...]) -> VlanStep:

@@ -85,7 +85,7 @@ def vlans(session: SnmpSession, rows: Sequence[VlanRow]) -> None:
 
 
 def _bindings(row: VlanRow) -> Group:
-    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title or ""))
+    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title))
     if row.action == "rename":
         return [name]
     return [(f"{mib.VLAN_STATUS}.{row.id}", integer(mib.CREATE_AND_GO)), name]
@@ -98,42 +98,41 @@ def _put_in_service(session: SnmpSession, row: VlanRow) -> bool:
     value = session.get(status).get(status)
     if value is None or value.number not in (mib.ACTIVE, mib.NOT_IN_SERVICE, mib.NOT_READY):
         return False
-    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title or ""))
+    name = (f"{mib.VLAN_NAME}.{row.id}", octets(row.title))
     begun = value.number != mib.ACTIVE
     return not send(session, [[name, *([(status, integer(mib.ACTIVE))] if begun else [])]])
 
 
 def _destroy(session: SnmpSession, rows: Sequence[VlanRow]) -> list[RackwrightError]:
-    """Take the ports out, then the row away. Where the agent refuses to, they are put back."""
+    """Rows without ports together. Of one with ports, and of one that the agent will not have gone as
+    it is, the ports are taken out first."""
     require_bitmaps(session)
-    egress = _lists(session, mib.VLAN_EGRESS, [row.id for row in rows])
-    found: list[RackwrightError] = []
-    empty = []
-    for row in rows:
-        if not egress.get(f"{mib.VLAN_EGRESS}.{row.id}", b"").strip(b"\0"):
-            empty.append(row)
-            continue
-        lists = {  # in this order: untagged is within egress
-            oid: data
-            for base in (mib.VLAN_UNTAGGED, mib.VLAN_EGRESS)
-            for oid, data in _lists(session, base, [row.id]).items()
-            if data.strip(b"\0")
-        }
-        try:
-            for oid, data in lists.items():
-                session.set({oid: octets(bytes(len(data)))})
-            session.set([_gone(row)])
-        except Unreachable:
-            raise
-        except RackwrightError as why:
-            found.append(why)
-            send(session, [[(oid, octets(data))] for oid, data in reversed(lists.items())])
+    empty = [row for row in rows if not row.members]
     refused = send(session, [[_gone(row)] for row in empty])
     left = session.get(*(f"{mib.VLAN_STATUS}.{empty[number].id}" for number in refused))
-    found += [
-        why for number, why in refused.items() if f"{mib.VLAN_STATUS}.{empty[number].id}" in left
-    ]
-    return found
+    full = [row for row in rows if row.members or f"{mib.VLAN_STATUS}.{row.id}" in left]
+    return [why for row in full if (why := _clear_and_destroy(session, row))]
+
+
+def _clear_and_destroy(session: SnmpSession, row: VlanRow) -> RackwrightError | None:
+    """Take the ports out, then the row away. Where the agent refuses to, they are put back, and that
+    it did is returned."""
+    lists = {  # in this order: untagged is within egress
+        oid: data
+        for base in (mib.VLAN_UNTAGGED, mib.VLAN_EGRESS)
+        for oid, data in _lists(session, base, [row.id]).items()
+        if data.strip(b"\0")
+    }
+    try:
+        for oid, data in lists.items():
+            session.set({oid: octets(bytes(len(data)))})
+        session.set([_gone(row)])
+    except Unreachable:
+        raise
+    except RackwrightError as why:
+        send(session, [[(oid, octets(data))] for oid, data in reversed(lists.items())])
+        return why
+    return None
 
 
 def _gone(row: VlanRow) -> tuple[str, Value]:

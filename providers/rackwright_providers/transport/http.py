@@ -50,6 +50,10 @@ class HttpRefused(Rejected):
         self.status = status
 
 
+class Lost(Unreachable):
+    """The connection was cut: what was asked on it may never have arrived."""
+
+
 class Unauthorized(Permanent):
     """401: no credentials, wrong ones, or a session of the device's that has ended."""
 
@@ -145,7 +149,7 @@ class HttpReader:
         self._check(method, path)
         try:
             answer = self._exchange(method, path, json, None, headers, secret)
-        except Unreachable:
+        except Lost:
             # A device may have closed a kept connection; what only reads is asked once more.
             if not self._used:
                 raise

@@ -14,6 +14,9 @@ from urllib3.exceptions import SSLError as PinError
 
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.site import Http
+from rackwright_providers.transport.http import Lost
+
+CUT = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
 def adapter(options: Http) -> HTTPAdapter:
@@ -67,18 +70,19 @@ def mapped(error: Exception, via: str) -> RackwrightError:
                 f"{via}: another certificate than the pinned one: its SHA-256 is {found}"
             )
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
-            return Unreachable(f"{via}: the TLS connection was cut")
+            return Lost(f"{via}: the TLS connection was cut")
         if isinstance(cause, ssl.SSLError):
             return Permanent(f"{via}: no TLS session: {cause.reason or cause}")
     for cause in _causes(error):
         if isinstance(cause, TimeoutError | requests.Timeout):
             return Unreachable(f"{via}: timed out")
         if isinstance(cause, OSError) and cause.strerror:
-            return Unreachable(f"{via}: {cause.strerror}")
+            kind = Lost if isinstance(cause, CUT) else Unreachable
+            return kind(f"{via}: {cause.strerror}")
         if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
             return Permanent(f"{via}: what answers there speaks no HTTP")
     if isinstance(error, requests.ConnectionError | ProtocolError):
-        return Unreachable(f"{via}: the connection was cut in the middle")
+        return Lost(f"{via}: the connection was cut in the middle")
     # The library's own words may hold headers and paths.
     return Permanent(f"{via}: the request or its answer is no HTTP: {type(error).__name__}")
 

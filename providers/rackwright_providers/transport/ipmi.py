@@ -28,7 +28,7 @@ from rackwright.model.errors import (
     Unreachable,
 )
 from rackwright.model.site import Ipmi
-from rackwright.provider import Surroundings
+from rackwright.provider import Recorder, Replay, Surroundings
 
 BMC = 0x20
 """The controller's own address (IPMI 2.0, 5.5)."""
@@ -108,7 +108,13 @@ class Refusal(NamedTuple):
 class IpmiReader:
     """A session that sends `READS` alone."""
 
-    def __init__(self, options: Ipmi, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        options: Ipmi,
+        stop: threading.Event,
+        recorder: Recorder | None = None,
+        replay: Replay | None = None,
+    ) -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
         self.via = f"ipmi {host}:{options.port}"
         """For reports."""
@@ -117,6 +123,7 @@ class IpmiReader:
         self.targets: dict[str, int] = {}
         """Addresses of controllers by the names that a provider gave them, kept with the session."""
         self._options = options
+        self._recorder, self._replay = recorder, replay
 
     def ask(self, *requests: Request) -> list[bytes | Refusal]:
         """The answers' data, without the completion code, in order. Raises Unreachable when no
@@ -137,8 +144,15 @@ class IpmiReader:
         """Nothing is left open between requests."""
 
     def _exchange(self, requests: Sequence[Request]) -> list[bytes | Refusal]:
-        if not requests:
-            return []
+        if self._replay is not None:
+            return [_kept(self._replay.exchange("ipmi", {"sent": str(one)})) for one in requests]
+        answers = self._carried(requests) if requests else []
+        if self._recorder is not None:
+            for request, answer in zip(requests, answers, strict=False):
+                self._recorder.exchange("ipmi", {"sent": str(request)}, _keep(answer))
+        return answers
+
+    def _carried(self, requests: Sequence[Request]) -> list[bytes | Refusal]:
         script = "".join(
             f"set targetaddr {one.target:#04x}\n"
             f"raw {' '.join(f'{octet:#04x}' for octet in (one.netfn, one.command, *one.data))}\n"
@@ -205,6 +219,17 @@ NO_SESSION: Sequence[tuple[str, type[RackwrightError], str]] = (
 """What is found in ipmitool's words, and what it means."""
 
 
+def _keep(answer: bytes | Refusal) -> dict[str, str | int]:
+    """An answer for a recording."""
+    return {"refused": answer.code} if isinstance(answer, Refusal) else {"octets": answer.hex(" ")}
+
+
+def _kept(answer: Mapping[str, str | int]) -> bytes | Refusal:
+    """An answer of a recording."""
+    octets = answer.get("octets")
+    return Refusal(int(answer["refused"])) if octets is None else bytes.fromhex(str(octets))
+
+
 class IpmiSession(IpmiReader):
     """A session that can also write."""
 
@@ -233,7 +258,7 @@ def failed(request: Request, refusal: Refusal) -> RackwrightError:
 def open_ipmi(options: Ipmi, around: Surroundings) -> IpmiReader:
     """A session with a controller that answers: `IpmiSession` if ``around.writable``, else
     `IpmiReader`. Raises as `IpmiReader.ask` does."""
-    if shutil.which("ipmitool") is None:
+    if around.replay is None and shutil.which("ipmitool") is None:
         raise Permanent("IPMI needs ipmitool, which is not installed on this host")
     for what, text, most in (
         ("password", options.password, LONGEST_PASSWORD),
@@ -241,7 +266,8 @@ def open_ipmi(options: Ipmi, around: Surroundings) -> IpmiReader:
     ):
         if len(text.encode()) > most:
             raise Permanent(f"the {what} has more than the {most} bytes that IPMI allows")
-    session = (IpmiSession if around.writable else IpmiReader)(options, around.stop)
+    kind = IpmiSession if around.writable else IpmiReader
+    session = kind(options, around.stop, around.recorder, around.replay)
     (answer,) = session.ask(Request(BMC, 0x06, 0x01))
     if isinstance(answer, Refusal):
         raise failed(Request(BMC, 0x06, 0x01), answer)
@@ -269,7 +295,7 @@ def parse(out: str, said: str) -> list[bytes | Refusal]:
             waiting = True
         elif waiting and found["octets"]:
             length = int(found["octets"])
-            answers.append(octets[:length])
+            answers.append(octets[:length] if len(octets) >= length else Refusal(0))
             octets, waiting = octets[length:], False
         elif waiting:
             code = re.search(r"rsp=0x([0-9a-fA-F]+)", found["no"] or "")
