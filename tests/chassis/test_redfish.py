@@ -180,6 +180,18 @@ def test_all_systems_are_read_in_one_exchange() -> None:
         assert service.counters.requests == before + 1
 
 
+def test_a_system_that_was_pulled_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redfish_model, "expands", lambda root: False)
+    with Simulated() as service, opened(service, writable=False) as session:
+        listed = session._collection
+
+        def stale(path: str) -> list[Any]:
+            return [*listed(path), {"@odata.id": f"{path}/9"}]
+
+        monkeypatch.setattr(session, "_collection", stale)
+        assert len(PROVIDER.read(session, ALL)) == 4
+
+
 def test_label_and_boot_device_go_in_one_request_with_the_etag() -> None:
     with Simulated() as service:
         apply(service, Blade(name="1", label="Web ⚡", boot="pxe"), "label", "boot")

@@ -254,6 +254,20 @@ def test_a_switch_that_knows_no_algorithms_gets_a_plain_secret(switch: Switch) -
 
 
 @only_ssh
+@pytest.mark.parametrize(
+    "faults", [Faults(reject_only="^username"), Faults(drop_before=0)], ids=["refused", "lost"]
+)
+def test_what_goes_wrong_with_a_secret_does_not_tell_it(switch: Switch, faults: Faults) -> None:
+    session = switch.open()
+    switch.device.faults = faults
+    user = LocalUser(name="ops", password='it\'s a \\ "s3cret"')
+    with pytest.raises((Rejected, Unreachable), match="local_user/ops") as caught:
+        IOS.commit(session, IOS.render([to(user, {})], {}))
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in str(getattr(caught.value, "output", ""))
+
+
+@only_ssh
 def test_one_command_serves_all_but_the_vlans(switch: Switch) -> None:
     session = switch.open()
     switch.asked()

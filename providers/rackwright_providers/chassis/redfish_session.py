@@ -99,7 +99,20 @@ class RedfishReader:
                     model.system(item) if "Id" in item else self.system(model.link(item))
                     for item in found
                 )
-        return tuple(self.system(model.link(item)) for item in self._collection(path))
+        return tuple(
+            found
+            for item in self._collection(path)
+            if (found := self._system_if_there(model.link(item)))
+        )
+
+    def _system_if_there(self, path: str) -> model.System | None:
+        """None when it went since its collection was read: a blade that was pulled."""
+        try:
+            return self.system(path)
+        except HttpRefused as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _collection(self, path: str) -> list[Any]:
         found: list[Any] = []

@@ -14,7 +14,7 @@ from rackwright.model.errors import Permanent, Temporary
 from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
-from rackwright_providers.switch import eos_parse, eos_render, vlanset
+from rackwright_providers.switch import cli_canonical, eos_parse, eos_render
 from rackwright_providers.switch.cli_lines import LineStep
 from rackwright_providers.switch.resources import (
     Hostname,
@@ -53,12 +53,6 @@ DIALECT = Dialect(
 )
 
 SHOW_RUNNING = "show running-config"
-LAGS = range(1, 2001)
-"""Numbers of a Port-Channel (EOS User Manual, *Port Channels and LACP*)."""
-PRINTABLE = re.compile(r"[\x20-\x7e]*")
-WORD = re.compile(r"[\x21-\x7e]+")
-HELP = "?"
-"""Asks EOS for help wherever it stands."""
 
 
 class AristaEos:
@@ -94,17 +88,17 @@ class AristaEos:
             case Vlan():
                 return _vlan(resource)
             case Port():
-                return _port(resource)
+                return cli_canonical.port(resource, MANNER)
             case Lag():
-                return _lag(resource)
+                return cli_canonical.lag(resource, MANNER)
             case Hostname():
                 return canonical_hostname(resource)
             case NtpServer() | SyslogServer():
                 return resource
             case SnmpCommunity():
-                return _community(resource)
+                return cli_canonical.community(resource, MANNER)
             case LocalUser():
-                return _user(resource)
+                return cli_canonical.user(resource, MANNER)
         raise Permanent(f"{self.platform} has no {resource.kind!r}")
 
     def read(self, session: CliReader, wanted: Wanted) -> Mapping[Address, Resource]:
@@ -167,92 +161,22 @@ def _vlan(vlan: Vlan) -> Vlan:
     if vlan.id in eos_parse.RESERVED_VLANS:
         raise Permanent(f"VLAN {vlan.id} is the switch's own: it cannot be made, named or removed")
     if vlan.title is not None:
-        _check_word("title", vlan.title)
+        cli_canonical.check_word("title", vlan.title, MANNER)
     return structs.replace(vlan, name=str(vlan.id))
 
 
-def _port(port: Port) -> Port:
-    try:
-        name = eos_parse.interface(port.name)
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    if not name.startswith(("Ethernet", "Management")):
-        hint = "; declare it as a lag" if name.startswith("Port-Channel") else ""
-        raise Permanent(f"{name} is no physical port{hint}")
-    plain = {"mode": port.mode, "VLANs": port.vlans() or port.allowed_vlans, "LAG": port.lag}
-    if name.startswith("Management") and any(plain.values()):
-        raise Permanent(f"{name} does not switch: it has no mode, VLANs or LAG")
-    lag = port.lag
-    if lag not in (None, "none"):
-        lag = str(_number(Lag(name=str(lag))))
-    return structs.replace(port, name=name, lag=lag, **_switching(port))
-
-
-def _lag(lag: Lag) -> Lag:
-    members = lag.members
-    if members is not None:
-        members = tuple(sorted({_port(Port(name=name)).name for name in members}))
-    return structs.replace(lag, name=str(_number(lag)), members=members, **_switching(lag))
-
-
-def _number(lag: Lag) -> int:
-    try:
-        number = lag.number
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    if number not in LAGS:
-        raise Permanent(f"lag {number}: EOS has Port-Channel {LAGS.start} to {LAGS.stop - 1}")
-    return number
-
-
-def _switching(port: SwitchPort) -> dict[str, str | None]:
-    if port.mode in ("dynamic", "routed"):
-        raise Permanent(f"{port.name}: mode {port.mode!r} cannot be declared on EOS")
+def _check(port: SwitchPort, _: frozenset[int]) -> None:
     if port.mtu is not None:
         why = "EOS switches frames of up to 9214 bytes on every port; its mtu is that of routing"
         raise Permanent(f"{port.name}: {why}")
-    if port.description is not None:
-        _check_text("description", port.description)
-    try:
-        ids = None if port.allowed_vlans is None else vlanset.parse(port.allowed_vlans)
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    return {
-        "description": None if port.description is None else port.description.strip(),
-        "allowed_vlans": None if ids is None else vlanset.show(ids),
-    }
 
 
-def _community(community: SnmpCommunity) -> SnmpCommunity:
-    if community.community is not None:
-        _check_secret(f"snmp_community {community.name}", community.community)
-    elif community.ensure == "absent":
-        raise Permanent(f"snmp_community {community.name}: say which text it is that is to go")
-    return community
-
-
-def _user(user: LocalUser) -> LocalUser:
-    if user.password is not None:
-        _check_secret(f"local_user {user.name}", user.password)
-    if user.role is not None:
-        _check_word("role", user.role)
-    return user
-
-
-def _check_text(field: str, text: str) -> None:
-    """A line break in it would be one more command, and the command line is ASCII."""
-    if not PRINTABLE.fullmatch(text) or HELP in text:
-        raise Permanent(f"{field} {text!r} has characters that EOS cannot hold")
-
-
-def _check_word(field: str, text: str) -> None:
-    if not WORD.fullmatch(text) or HELP in text or '"' in text:
-        raise Permanent(f"{field} {text!r} must be one word of ASCII on EOS")
-
-
-def _check_secret(what: str, text: str) -> None:
-    """As `_check_word`, without showing it."""
-    if not WORD.fullmatch(text) or HELP in text or '"' in text:
-        raise Permanent(
-            f"{what}: the secret must be one word of ASCII, without ? and quotes, on EOS"
-        )
+MANNER = cli_canonical.Manner(
+    system="EOS",
+    interface=eos_parse.interface,
+    switching="Ethernet",
+    management="Management",
+    channel="Port-Channel",
+    lags=range(1, 2001),  # EOS User Manual, "Port Channels and LACP"
+    check=_check,
+)

@@ -10,7 +10,13 @@ from msgspec import structs
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
-from rackwright.model.errors import Permanent, Rejected, Temporary
+from rackwright.model.errors import (
+    Permanent,
+    RackwrightError,
+    Rejected,
+    Temporary,
+    Unreachable,
+)
 from rackwright.model.resource import Resource, declared_fields
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
@@ -25,7 +31,9 @@ from rackwright_providers.switch import (
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
+    LocalUser,
     Port,
+    SnmpCommunity,
     SwitchPort,
     Vlan,
     canonical_hostname,
@@ -80,6 +88,8 @@ NO_ENCAPSULATION = re.compile(r"trunk encapsulation is", re.IGNORECASE)
 ENCAPSULATION = " switchport trunk encapsulation dot1q"
 TRUNK_MODE = " switchport mode trunk"
 PRINTABLE = re.compile(r"[\x20-\x7e]*")
+SECRETIVE = frozenset({LocalUser.kind, SnmpCommunity.kind})
+"""Nouns whose lines hold secrets."""
 CONFIRM = ((re.compile(r"\[confirm\] *\Z"), "\r"),)
 """``no username`` asks whether it is to take all that belongs to the account."""
 
@@ -166,7 +176,8 @@ class CiscoIos:
     ) -> Mapping[Address, str]:
         """VLANs that are to go while a port still carries them untagged, and ports that would not
         agree with the LAG that they are in."""
-        return {**vlan_in_use(changes, observed), **ios_ports.disagreements(changes, observed)}
+        alone = ios_ports.without_members(changes, observed)
+        return {**vlan_in_use(changes, alone), **ios_ports.disagreements(changes, observed)}
 
     def render(
         self, changes: Sequence[Change], observed: Mapping[Address, Resource]
@@ -180,12 +191,11 @@ class CiscoIos:
             if not isinstance(step, ios_render.IosStep):
                 raise Permanent(f"not a step of {self.platform}: {step.text}")
             try:
-                session.configure(step.lines, answers=CONFIRM)
-            except Rejected as refusal:
-                lines = _otherwise(step.lines, refusal.output)
-                if lines is None:
+                _configure(session, step.lines)
+            except RackwrightError as error:
+                if not SECRETIVE & {address.type for address in step.addresses}:
                     raise
-                session.configure(lines)
+                raise _discreet(error, session.via, step) from None
 
     def save(self, session: CliSession) -> bool:
         """``write memory``."""
@@ -208,6 +218,32 @@ class CiscoIos:
         from rackwright_providers.switch import ios_discover
 
         return ios_discover.facts(session)
+
+
+def _configure(session: CliSession, lines: Sequence[str]) -> None:
+    try:
+        session.configure(lines, answers=CONFIRM)
+    except Rejected as refusal:
+        others = _otherwise(lines, refusal.output)
+        if others is None:
+            raise
+        session.configure(others)
+
+
+def _discreet(error: RackwrightError, via: str, step: Step) -> RackwrightError:
+    """``error`` without the line that it is about, and what the device repeats of it: a secret that
+    is quoted there may be spelled so that nobody knows it for one."""
+    what = step.addresses[0]
+    if isinstance(error, Rejected):
+        found = DIALECT.errors.search(error.output)
+        said = error.output[found.start() :].strip().split("\n")[0] if found else ""
+        kept = said.split('"')[0].strip()
+        return Rejected(f"the device refuses the line of {what}: {kept}")
+    if isinstance(error, Unreachable):
+        return Unreachable(f"{via}: it was lost when the line of {what} was sent")
+    if isinstance(error, Temporary):
+        return Temporary(f"{via}: the line of {what} could not be sent now", delay=error.delay)
+    return Permanent(f"{via}: the line of {what} cannot be sent")
 
 
 def _otherwise(lines: Sequence[str], refusal: str) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -14,7 +14,7 @@ from rackwright.model.errors import Permanent, Temporary
 from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
-from rackwright_providers.switch import os10_parse, os10_render, vlanset
+from rackwright_providers.switch import cli_canonical, os10_parse, os10_render
 from rackwright_providers.switch.cli_lines import LineStep
 from rackwright_providers.switch.resources import (
     Hostname,
@@ -56,10 +56,7 @@ DIALECT = Dialect(
 )
 
 SHOW_RUNNING = "show running-configuration"
-LAGS = range(1, 1025)
 MTU = range(1280, 65536)
-PRINTABLE = re.compile(r"[\x20-\x7e]*")
-WORD = re.compile(r"[\x21-\x7e]+")
 HASHED = ("$1$", "$5$", "$6$")
 """A password that begins so is taken for a hash."""
 
@@ -90,15 +87,15 @@ class DellOs10:
             case Vlan():
                 return _vlan(resource)
             case Port():
-                return _port(resource)
+                return cli_canonical.port(resource, MANNER)
             case Lag():
-                return _lag(resource)
+                return cli_canonical.lag(resource, MANNER)
             case Hostname():
                 return canonical_hostname(resource)
             case NtpServer() | SyslogServer():
                 return resource
             case SnmpCommunity():
-                return _community(resource)
+                return cli_canonical.community(resource, MANNER)
             case LocalUser():
                 return _user(resource)
         raise Permanent(f"{self.platform} has no {resource.kind!r}")
@@ -171,60 +168,17 @@ def _vlan(vlan: Vlan) -> Vlan:
     if vlan.id in os10_parse.RESERVED_VLANS:
         raise Permanent(f"VLAN {vlan.id} is the switch's own: it cannot be made, named or removed")
     if vlan.title is not None:
-        _check_text("title", vlan.title)
+        cli_canonical.check_text("title", vlan.title, MANNER)
         if not vlan.title.strip():
             raise Permanent(f"VLAN {vlan.id}: a title cannot be empty")
         return structs.replace(vlan, name=str(vlan.id), title=vlan.title.strip())
     return structs.replace(vlan, name=str(vlan.id))
 
 
-def _port(port: Port) -> Port:
-    try:
-        name = os10_parse.interface(port.name)
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    if not name.startswith(("ethernet", "mgmt")):
-        hint = "; declare it as a lag" if name.startswith("port-channel") else ""
-        raise Permanent(f"{name} is no physical port{hint}")
-    plain = {"mode": port.mode, "VLANs": port.vlans() or port.allowed_vlans, "LAG": port.lag}
-    if name.startswith("mgmt") and any(plain.values()):
-        raise Permanent(f"{name} does not switch: it has no mode, VLANs or LAG")
-    lag = port.lag
-    if lag not in (None, "none"):
-        lag = str(_number(Lag(name=str(lag))))
-    return structs.replace(port, name=name, lag=lag, **_switching(port))
-
-
-def _lag(lag: Lag) -> Lag:
-    members = lag.members
-    if members is not None:
-        members = tuple(sorted({_port(Port(name=name)).name for name in members}))
-    return structs.replace(lag, name=str(_number(lag)), members=members, **_switching(lag))
-
-
-def _number(lag: Lag) -> int:
-    try:
-        number = lag.number
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    if number not in LAGS:
-        raise Permanent(f"lag {number}: OS10 has port-channel {LAGS.start} to {LAGS.stop - 1}")
-    return number
-
-
-def _switching(port: SwitchPort) -> dict[str, Any]:
-    if port.mode in ("dynamic", "routed"):
-        raise Permanent(f"{port.name}: mode {port.mode!r} cannot be declared on OS10")
+def _check(port: SwitchPort, ids: frozenset[int]) -> None:
     if port.mtu is not None and port.mtu not in MTU:
         raise Permanent(f"{port.name}: an MTU of OS10 is {MTU.start} to {MTU.stop - 1}")
-    if port.description is not None:
-        _check_text("description", port.description)
-    try:
-        ids = None if port.allowed_vlans is None else vlanset.parse(port.allowed_vlans)
-    except ValueError as error:
-        raise Permanent(str(error)) from None
-    beyond = {port.access_vlan or 0, port.native_vlan or 0, *(ids or ())}
-    if max(beyond) > os10_parse.LAST_VLAN:
+    if max({port.access_vlan or 0, port.native_vlan or 0, *ids}) > os10_parse.LAST_VLAN:
         last = os10_parse.LAST_VLAN
         raise Permanent(f"{port.name}: VLANs of OS10 end at {last}, and it has no word for all")
     if ids and port.mode == "access":
@@ -232,40 +186,21 @@ def _switching(port: SwitchPort) -> dict[str, Any]:
     if None not in (port.access_vlan, port.native_vlan) and port.access_vlan != port.native_vlan:
         why = "access_vlan and native_vlan are one setting on OS10"
         raise Permanent(f"{port.name}: {why}: the VLAN of untagged frames")
-    return {
-        "description": None if port.description is None else port.description.strip(),
-        "allowed_vlans": None if ids is None else vlanset.show(ids),
-    }
-
-
-def _community(community: SnmpCommunity) -> SnmpCommunity:
-    if community.community is not None:
-        _check_secret(f"snmp_community {community.name}", community.community)
-    elif community.ensure == "absent":
-        raise Permanent(f"snmp_community {community.name}: say which text it is that is to go")
-    return community
 
 
 def _user(user: LocalUser) -> LocalUser:
-    if user.password is not None:
-        _check_secret(f"local_user {user.name}", user.password)
-        if user.password.startswith(HASHED):
-            raise Permanent(f"local_user {user.name}: OS10 takes this password for a hash")
-    if user.role is not None and not WORD.fullmatch(user.role):
-        raise Permanent(f"role {user.role!r} must be one word of ASCII on OS10")
-    return user
+    if user.password is not None and user.password.startswith(HASHED):
+        raise Permanent(f"local_user {user.name}: OS10 takes this password for a hash")
+    return cli_canonical.user(user, MANNER)
 
 
-def _check_text(field: str, text: str) -> None:
-    """A line break in it would be one more command, the command line is ASCII, ``?`` asks for help,
-    and quotes are what stands around a text with blanks."""
-    if not PRINTABLE.fullmatch(text) or any(char in text for char in '?"'):
-        raise Permanent(f"{field} {text!r} has characters that OS10 cannot hold")
-
-
-def _check_secret(what: str, text: str) -> None:
-    """Without showing it."""
-    if not WORD.fullmatch(text) or any(char in text for char in '?"'):
-        raise Permanent(
-            f"{what}: the secret must be one word of ASCII, without ? and quotes, on OS10"
-        )
+MANNER = cli_canonical.Manner(
+    system="OS10",
+    interface=os10_parse.interface,
+    switching="ethernet",
+    management="mgmt",
+    channel="port-channel",
+    lags=range(1, 1025),
+    quotes="",  # they stand around a text that has blanks
+    check=_check,
+)

@@ -186,16 +186,46 @@ def joining(
 def leaving(name: str, lag: Lag | None, scene: Scene) -> list[str]:
     """A member leaves ``lag`` and loses what it has of it, but for what the site says of the port."""
     lines = ["no channel-group"]
-    port, change = scene.port(name), scene.changes.get(Address(Port.kind, name))
+    port = scene.port(name)
     if port is None:
         return lines
-    said = {*getattr(port, "said", ()), *(change.field_names if change else ())}
-    for field in SHARED:
-        value = getattr(port, field)
-        inherited = lag is not None and value == getattr(lag, field)
-        if inherited and field not in said and value != ios_parse.DEFAULTS[field]:
-            lines.append(RESETS[field])
+    lines += [RESETS[field] for field in _inherited(port, lag, scene)]
     return [*lines, *_opened(port, name, scene)]
+
+
+def _inherited(port: Port, lag: Lag | None, scene: Scene) -> list[str]:
+    """The fields that a port has of its LAG and no one says of the port itself."""
+    change = scene.changes.get(port.address)
+    said = {*getattr(port, "said", ()), *(change.field_names if change else ())}
+    return [
+        field
+        for field in SHARED
+        if lag is not None
+        and field not in said
+        and getattr(port, field) == getattr(lag, field) != ios_parse.DEFAULTS[field]
+    ]
+
+
+def without_members(
+    changes: Iterable[Change], observed: Mapping[Address, Resource]
+) -> dict[Address, Resource]:
+    """``observed`` but for ports that will be in a LAG, which speaks for them; those that leave one as
+    it will leave them."""
+    scene = Scene(changes, observed)
+    found = dict(observed)
+    for address, seen in observed.items():
+        if not isinstance(seen, Port) or seen.lag is None:
+            continue
+        before, soon = scene.lag(seen.lag), scene.soon(Port, seen.name)
+        after = scene.soon(Lag, before.name) if before else None
+        named = soon.lag if soon and soon.lag != seen.lag else None
+        stays = after is not None and seen.name in (after.members or ())
+        if scene.taken(seen.name, seen.lag) or (stays and named is None):
+            del found[address]
+        elif before is not None:
+            gone = {field: ios_parse.DEFAULTS[field] for field in _inherited(seen, before, scene)}
+            found[address] = structs.replace(seen, lag="none", **gone)
+    return found
 
 
 def agreeing(port: Port | None, lag: Lag, but: Collection[str] = ()) -> list[str]:
