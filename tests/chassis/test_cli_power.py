@@ -17,7 +17,7 @@ from rackwright.model.resource import declared_fields
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.chassis import cli_chassis
-from rackwright_providers.chassis.cli_chassis import CliChassis
+from rackwright_providers.chassis.cli_chassis import BladeStep, CliChassis
 from rackwright_providers.chassis.dell_cmc import DellCmc
 from rackwright_providers.chassis.hpe_oa import SURE, HpeOa
 from rackwright_providers.chassis.resources import Blade
@@ -140,6 +140,33 @@ def test_a_blade_on_its_way_is_only_waited_for(tmp_path: Path) -> None:
         chassis.converge(Blade(name="3", power="off"))
         assert chassis.box.slots["3"]["power"] == "off"
         assert chassis.sent == []
+
+
+def test_what_has_come_about_by_itself_is_not_commanded(kind: str, tmp_path: Path) -> None:
+    chassis = start(kind, tmp_path)
+    with chassis.ways:
+        step = BladeStep(addresses=(), text="", slot="3", power="on")
+        chassis.provider.commit(chassis.session, [step])
+        assert chassis.sent == []
+
+
+def test_a_cmc_must_say_that_a_command_was_successful() -> None:
+    class Session:
+        def __init__(self, answer: str) -> None:
+            self.answer = answer
+
+        def execute(self, command: str) -> str:
+            return self.answer
+
+    def tell(command: str, answer: str) -> None:
+        DellCmc().tell(Session(answer), command)  # type: ignore[arg-type]
+
+    tell("racadm serveraction powerup -m server-3", "Server power operation successful")
+    tell("racadm serveraction powerup -m server-3", "The server is already powered ON.")
+    tell('racadm setslotname -i 3 "x"', "")
+    for answer in ("", "The operation was aborted."):
+        with pytest.raises(Rejected, match="the CMC answers"):
+            tell("racadm serveraction powerup -m server-3", answer)
 
 
 def test_an_empty_slot_has_no_power(kind: str, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_command_parses(
     page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("store.crt", "store.key", "ca.crt"):
+    for name in ("store.crt", "store.key", "ca.crt", "sw-a1.recording"):
         (tmp_path / name).touch()
     words = shlex.split(re.sub(r"/etc/rackwright/", "", re.sub(r"\$\([^)]*\)", "host", line)))[1:]
     words = words[: words.index(">")] if ">" in words else words

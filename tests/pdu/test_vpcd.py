@@ -53,12 +53,15 @@ def change(name: str, power: str) -> list[Change]:
     return [Change("update", after.address, Outlet(name=name), after, fields)]
 
 
-def test_what_somebody_left_on_the_line_is_not_taken_for_an_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [b"login\nstat *\nstat 3\nbogus\nsta", b"sta", b""])
+def test_what_somebody_left_on_the_line_is_not_taken_for_an_answer(
+    left: bytes, tmp_path: Path
+) -> None:
     with line(tmp_path) as found:
-        left = os.open(found.link, os.O_RDWR | os.O_NOCTTY)
-        os.write(left, b"login\nstat *\nstat 3\nbogus\nsta")  # its answers are never read
+        before = os.open(found.link, os.O_RDWR | os.O_NOCTTY)
+        os.write(before, left)  # its answers are never read
         with opened(found, tmp_path) as session:
-            os.close(left)
+            os.close(before)
             for _ in range(3):
                 assert session.states() == dict.fromkeys(map(str, range(16)), "off")
                 assert session.state("3") == "off"

@@ -303,6 +303,14 @@ def test_a_target_gives_nobody_more_than_was_declared(array: Array) -> None:
     assert states(report)[f"export/data2:{DB}"] == "refused"
     assert f"{DB} would see data1 too" in why(report, f"export/data2:{DB}")
     assert host.luns(DB) == ""
+    # What is no volume counts as well.
+    (host.srv / "their.raw").write_bytes(bytes(MIB))
+    where = ("--mode", "logicalunit", "--tid", "1", "--lun", "9")
+    host.adm("new", *where, "-b", "/srv/their.raw")
+    report = array.run(*OPEN, other[0], {"export": f"data1:{DB}", "target": T1})
+    assert f"{DB} would see /srv/their.raw too" in why(report, f"export/data1:{DB}")
+    assert host.luns(DB) == ""
+    host.adm("delete", *where)
     # Somebody opens it by hand: that is drift.
     host.adm("bind", "--mode", "target", "--tid", "1", "-I", "ALL")
     assert host.may_log_in(EVIL, T1)

@@ -17,6 +17,7 @@ from rackwright.model.errors import Permanent, Rejected, Temporary
 from rackwright_providers.server import filesystems
 from rackwright_providers.server.resources import Mount
 from rackwright_providers.server.storage_resources import Filesystem
+from rackwright_providers.transport.local import Host
 from tests.real import parts
 from tests.server.converging import converge, look
 
@@ -134,6 +135,13 @@ def test_what_is_there_is_never_overwritten(
     with pytest.raises(Permanent, match=why):
         converge(ROOT, ext4(image), state=tmp_path)
     assert image.read_bytes() == before
+
+
+def test_wipefs_has_a_look_too(image: Path, tmp_path: Path) -> None:
+    host = Host(state=tmp_path)
+    assert filesystems.signatures(host, str(image)) == ""
+    ext2(image)
+    assert filesystems.signatures(host, str(image)) == "it holds ext2"
 
 
 @pytest.mark.parametrize(("fill", "why"), THERE)

@@ -100,9 +100,9 @@ class RedfishReader:
                     for item in found
                 )
         return tuple(
-            found
+            one
             for item in self._collection(path)
-            if (found := self._system_if_there(model.link(item)))
+            if (one := self._system_if_there(model.link(item)))
         )
 
     def _system_if_there(self, path: str) -> model.System | None:

@@ -131,7 +131,7 @@ class PutTarget(TgtStep):
                 raise Rejected(f"there is no CHAP account {name}: declare chap/{name}")
         if wanted != live.accounts:
             # The last one first: tgtd (seen in 1.0.85) ends when it has to show a target whose
-            # first account was taken away and that has another.
+            # first account was taken away and that has another, and somebody may ask meanwhile.
             requests += [(UNBIND, live.tid, f"user={name}") for name in reversed(live.accounts)]
             requests += [(BIND, live.tid, f"user={name}") for name in wanted]
         if requests:

@@ -13,7 +13,7 @@ from rackwright.model.site import Serial
 from rackwright.provider import Surroundings
 from rackwright_providers.transport.stream import Stream
 
-SLICE = 0.25
+SLICE = 0.1
 """Seconds of one blocking read inside pyserial. Fixed: changing it makes pyserial set the whole
 line up again, over the network too for rfc2217."""
 WRITE_TIMEOUT = 10.0

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from rackwright.model.site import Way
+from rackwright_providers.transport import cli_driver, serial
 from rackwright_sim import ios_accounts
 from rackwright_sim.ios_config import DEFAULT_VLANS
 from rackwright_sim.ios_device import IosDevice, IosOptions
@@ -124,7 +126,14 @@ def switch(folder: Path) -> Iterator[Switch]:
     device = IosDevice(options)
     load(device, device.running, FOREIGN)
     folder.mkdir(parents=True, exist_ok=True)
-    with IosSsh(device) as ssh, IosSerial(device, folder / "console"):
+    with (
+        IosSsh(device) as ssh,
+        IosSerial(device, folder / "console"),
+        # This console answers at once; logging in to it a hundred times is not what is looked at.
+        patch.object(serial, "SLICE", 0.02),
+        patch.object(cli_driver, "NUDGE", 0.3),
+        patch.object(cli_driver, "SETTLE", 0.05),
+    ):
         yield Switch(device, ssh, folder / "console")
 
 
