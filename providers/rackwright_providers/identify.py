@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from rackwright.model.errors import Permanent, RackwrightError, Rejected
-from rackwright.model.site import Http, Snmp, Ssh, Way
+from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
+from rackwright.model.site import Http, Serial, Snmp, Ssh, Way
 from rackwright.provider import AnyProvider, Registry, Surroundings
 from rackwright_providers.transport.cli_dialect import Dialect
+
+if TYPE_CHECKING:
+    from rackwright_providers.transport.ssh import SshConnection
+    from rackwright_providers.transport.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +32,18 @@ SYSTEM_OBJECT_ID = "1.3.6.1.2.1.1.2.0"  # sysObjectID.0, SNMPv2-MIB
 ANY_CLI = Dialect(
     # Logs in on most lines and shells; what it prepares (width, paging) is the session's own.
     netmiko="cisco_ios",
-    read_verbs=frozenset({"show", "version", "uname", "racadm", "help"}),
+    read_verbs=frozenset({"show", "version", "racadm"}),
     errors=re.compile(r"(?!)"),
     login_refused=re.compile(r"Login invalid|Authentication failed|Access denied|Login incorrect"),
-    prompt=re.compile(rb"[^\s][^\r\n]{0,80}[>#$] ?"),
+    prompt=re.compile(rb"(?:[^\s>#$][^\r\n]{0,80})?[>#$] ?"),
     privileged="#",
 )
-QUESTIONS = ("show version", "version", "uname -a")
+QUESTIONS = ("show version", "version", "racadm getmodinfo")
 """Asked in turn until an answer tells; none of them changes anything anywhere."""
+QUIET = 1.0
+"""Seconds of silence after which a device has said what it says by itself."""
+GLANCE = 4096
+"""Bytes of it that are looked at."""
 PAGES = ("/redfish/v1/", "/")
 """Read without writing, likewise."""
 
@@ -161,10 +169,18 @@ def _over_snmp(
 def _over_cli(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> Finding | None:
     from rackwright_providers.transport.cli import open_cli
 
-    text = ""
-    session = open_cli(way, around, ANY_CLI)
     try:
-        text += session.prompt
+        found = by_text(_at_a_glance(way, around), known)
+        if found:
+            return found
+        session = open_cli(way, around, ANY_CLI)
+    except Temporary:  # some hosts give no shell, only commands
+        found = _by_probe(way, around, known) if way.transport == "ssh" else None
+        if found is None:
+            raise
+        return found
+    text = session.prompt
+    try:
         for question in QUESTIONS:
             found = by_text(text, known)
             if found:
@@ -179,6 +195,26 @@ def _over_cli(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> F
     return found or (_by_probe(way, around, known) if way.transport == "ssh" else None)
 
 
+def _at_a_glance(way: Way, around: Surroundings) -> str:
+    """What a device shows by itself: at an SSH login, and on a line at a line feed."""
+    from rackwright_providers.transport.serial import open_serial
+    from rackwright_providers.transport.ssh import open_shell
+
+    stream: Stream
+    if way.transport == "serial":
+        stream = open_serial(_options(way, Serial), around)
+        stream.write(b"\n")
+    else:
+        stream = open_shell(_options(way, Ssh), around)
+    shown = b""
+    try:
+        while len(shown) < GLANCE and (more := stream.read(QUIET)):
+            shown += more
+    finally:
+        stream.close()
+    return shown.decode(errors="replace")
+
+
 def _by_probe(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> Finding | None:
     """For hosts with a real shell: the one platform whose command is there."""
     from rackwright_providers.transport.ssh import open_ssh
@@ -188,13 +224,20 @@ def _by_probe(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> F
         found = [
             candidate
             for candidate in known
-            if candidate.probe and connection.run(candidate.probe).status == 0
+            if candidate.probe and _succeeds(connection, candidate.probe)
         ]
     finally:
         connection.close()
     if len(found) != 1:
         return None
     return Finding(found[0].platform, f"it has {found[0].probe[0]}")
+
+
+def _succeeds(connection: SshConnection, command: Sequence[str]) -> bool:
+    try:
+        return connection.run(command).status == 0
+    except Temporary:  # it does not take the command at all
+        return False
 
 
 def _over_http(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> Finding | None:

@@ -155,7 +155,7 @@ def test_a_cmc_must_say_that_a_command_was_successful() -> None:
         def __init__(self, answer: str) -> None:
             self.answer = answer
 
-        def execute(self, command: str) -> str:
+        def execute(self, command: str, timeout: float) -> str:
             return self.answer
 
     def tell(command: str, answer: str) -> None:

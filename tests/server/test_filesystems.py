@@ -6,20 +6,30 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from typing import Any
 
 import pytest
 
+from rackwright.engine.converge import Job, converge
+from rackwright.engine.ledger import LedgerFile
 from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle, Declared, Gates, Origin
 from rackwright.model.errors import Permanent, Rejected, Temporary
+from rackwright.model.resource import digest
+from rackwright.model.site import Node
+from rackwright.provider import Surroundings
 from rackwright_providers.server import filesystems
+from rackwright_providers.server.linux import Linux
 from rackwright_providers.server.resources import Mount
 from rackwright_providers.server.storage_resources import Filesystem
 from rackwright_providers.transport.local import Host
 from tests.real import parts
-from tests.server.converging import converge, look
+from tests.server import inside
+from tests.server.converging import LOCAL, look
+from tests.server.converging import converge as make
 
 ROOT = Path("/")
 MIB = 2**20
@@ -56,18 +66,18 @@ def test_made_once_and_then_left_alone(image: Path, tmp_path: Path) -> None:
     wanted = ext4(image, label="data")
     (change,) = look(ROOT, wanted)
     assert [field.field for field in change.fields] == ["fstype", "label"]
-    assert converge(ROOT, wanted, state=tmp_path) == [f"mkfs.ext4 -q -L data {image}"]
+    assert make(ROOT, wanted, state=tmp_path) == [f"mkfs.ext4 -q -L data {image}"]
     assert (blkid(image, "TYPE"), blkid(image, "LABEL")) == ("ext4", "data")
     before = image.read_bytes()
     assert look(ROOT, wanted) == []
-    assert converge(ROOT, wanted, state=tmp_path) == []
+    assert make(ROOT, wanted, state=tmp_path) == []
     assert image.read_bytes() == before
 
 
 def test_another_label(image: Path, tmp_path: Path) -> None:
-    converge(ROOT, ext4(image), state=tmp_path)
+    make(ROOT, ext4(image), state=tmp_path)
     uuid = blkid(image, "UUID")
-    assert converge(ROOT, ext4(image, label="new"), state=tmp_path) == [f"e2label {image} new"]
+    assert make(ROOT, ext4(image, label="new"), state=tmp_path) == [f"e2label {image} new"]
     assert look(ROOT, ext4(image, label="new")) == []
     assert blkid(image, "UUID") == uuid
 
@@ -77,12 +87,12 @@ def test_another_label(image: Path, tmp_path: Path) -> None:
 def test_xfs(tmp_path: Path) -> None:
     image = blank(tmp_path / "disk.img", 320 * MIB)
     wanted = Filesystem(name=str(image), fstype="xfs", label="data")
-    converge(ROOT, wanted, state=tmp_path)
+    make(ROOT, wanted, state=tmp_path)
     assert look(ROOT, wanted) == []
     with pytest.raises(Permanent, match="holds xfs"):
-        converge(ROOT, ext4(image), state=tmp_path)
+        make(ROOT, ext4(image), state=tmp_path)
     renamed = Filesystem(name=str(image), fstype="xfs", label="other")
-    converge(ROOT, renamed, state=tmp_path)
+    make(ROOT, renamed, state=tmp_path)
     assert look(ROOT, renamed) == []
 
 
@@ -133,7 +143,7 @@ def test_what_is_there_is_never_overwritten(
     before = image.read_bytes()
     assert len(look(ROOT, ext4(image))) == 1
     with pytest.raises(Permanent, match=why):
-        converge(ROOT, ext4(image), state=tmp_path)
+        make(ROOT, ext4(image), state=tmp_path)
     assert image.read_bytes() == before
 
 
@@ -152,23 +162,23 @@ def test_what_came_after_the_plan_is_not_overwritten_either(
     fill(image)
     before = image.read_bytes()
     with pytest.raises(Rejected, match="no file system is made on"):
-        converge(ROOT, ext4(image), state=tmp_path)
+        make(ROOT, ext4(image), state=tmp_path)
     assert image.read_bytes() == before
 
 
 def test_what_has_no_size_or_is_no_device(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="it has no size"):
-        converge(ROOT, ext4(blank(tmp_path / "empty", 0)), state=tmp_path)
+        make(ROOT, ext4(blank(tmp_path / "empty", 0)), state=tmp_path)
     (tmp_path / "folder").mkdir()
     with pytest.raises((Permanent, Rejected), match="neither a block device"):
-        converge(ROOT, ext4(tmp_path / "folder"), state=tmp_path)
+        make(ROOT, ext4(tmp_path / "folder"), state=tmp_path)
 
 
 def test_a_device_that_comes_later_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "later.img"
     timer = Timer(0.3, lambda: blank(tmp_path / "new").rename(path))
     timer.start()
-    converge(ROOT, ext4(path), state=tmp_path)
+    make(ROOT, ext4(path), state=tmp_path)
     timer.join()
     assert look(ROOT, ext4(path)) == []
 
@@ -176,7 +186,7 @@ def test_a_device_that_comes_later_is_waited_for(tmp_path: Path) -> None:
 def test_a_device_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystems, "APPEARS", 0.2)
     with pytest.raises(Temporary, match="there is no"):
-        converge(ROOT, ext4(tmp_path / "never"), state=tmp_path)
+        make(ROOT, ext4(tmp_path / "never"), state=tmp_path)
 
 
 @contextlib.contextmanager
@@ -200,7 +210,7 @@ class TestBlockDevices:
         with loop(image) as device:
             by_name = tmp_path / "by-path"
             by_name.symlink_to(device)
-            converge(ROOT, ext4(by_name), state=tmp_path)
+            make(ROOT, ext4(by_name), state=tmp_path)
             assert look(ROOT, ext4(by_name)) == []
             assert blkid(device, "TYPE") == "ext4"
 
@@ -209,11 +219,11 @@ class TestBlockDevices:
             claim = os.open(device, os.O_RDONLY | os.O_EXCL)  # as a mount has it
             try:
                 with pytest.raises(Rejected, match="it is in use"):
-                    converge(ROOT, ext4(device), state=tmp_path)
+                    make(ROOT, ext4(device), state=tmp_path)
             finally:
                 os.close(claim)
             with pytest.raises(Rejected, match=f"in use as {Path(device).name}"):
-                converge(ROOT, ext4(image), state=tmp_path)
+                make(ROOT, ext4(image), state=tmp_path)
             assert not image.read_bytes().strip(b"\0")
 
 
@@ -242,3 +252,43 @@ def test_a_mount_needs_it_and_it_needs_its_session() -> None:
 def test_wrong(fields: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Filesystem(**fields)
+
+
+def _to_mount(folder: str) -> None:
+    """In a mount namespace of its own: the engine, from an empty device to files in it and back."""
+    tmp = Path(folder)
+    image = blank(tmp / "disk.img")
+    made = {"name": str(image), "fstype": "ext4", "label": "data"}
+    point = {"name": str(tmp / "mnt"), "device": str(image), "options": "loop", "fstab": False}
+    both = [("mount", point), ("filesystem", made)]
+    assert _run(tmp, *both) == {"filesystem": "changed", "mount": "changed"}
+    (tmp / "mnt" / "kept").write_text("data")
+    assert _run(tmp, *both) == {"filesystem": "in_sync", "mount": "in_sync"}
+    assert _run(tmp) == {"filesystem": "released", "mount": "removed"}
+    assert blkid(image, "LABEL") == "data"
+    other = [("mount", point), ("filesystem", {**made, "fstype": "xfs"})]
+    assert _run(tmp, *other) == {"filesystem": "failed", "mount": "blocked"}
+    assert _run(tmp, *both) == {"filesystem": "in_sync", "mount": "changed"}
+    assert (tmp / "mnt" / "kept").read_text() == "data"
+
+
+def _run(tmp: Path, *written: tuple[str, dict[str, Any]]) -> dict[str, str]:
+    linux = Linux()
+    declared = tuple(
+        Declared(type=kind, data=data, digest=digest(kind, data), origin=Origin(file="x", line=1))
+        for kind, data in written
+    )
+    node = Node(name="web1", type="server", platform="linux")
+    job = Job(bundle=Bundle(node=node, revision="1", resources=declared), gates=Gates(), secrets={})
+    around = Surroundings(state=tmp, writable=True)
+    with closing(linux.open(LOCAL, around)) as session:
+        report = converge(job, linux, session, LedgerFile(tmp / "ledger.json"))
+    return {outcome.address.partition("/")[0]: outcome.state for outcome in report.outcomes}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_from_an_empty_device_to_a_mount_and_back(tmp_path: Path) -> None:
+    if subprocess.run(["/sbin/losetup", "--find"], capture_output=True).returncode:
+        pytest.skip("no loop device here")
+    inside.call("", _to_mount, str(tmp_path), wrapper=("unshare", "-m"))

@@ -9,7 +9,7 @@ import netmiko
 import pytest
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.run import SimError, SimLink, SimNode, SimWay, start_for_site
+from rackwright_sim.run import PLATFORMS, SimError, SimLink, SimNode, SimWay, start_for_site
 
 LOGIN = {"username": "admin", "password": "pw"}
 
@@ -91,7 +91,7 @@ def test_what_has_no_simulator_is_named_and_the_rest_starts() -> None:
     ]
     with start_for_site(nodes) as farm:
         assert farm.skipped == [
-            "old1: there is no simulator of 'procurve'; there are: apc_rpdu, cisco_ios",
+            f"old1: there is no simulator of 'procurve'; there are: {', '.join(sorted(PLATFORMS))}",
             "sw-a1: cisco_ios over serial rfc2217://h:1 is not simulated",
             "sw-a2: cisco_ios over http https://h is not simulated",
         ]

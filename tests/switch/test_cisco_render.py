@@ -203,6 +203,30 @@ def test_a_member_that_would_not_agree_is_refused(
     assert (why in refused[before.address]) if why else not refused
 
 
+@pytest.mark.parametrize(
+    ("declared", "refused"),
+    [
+        ({"mode": "trunk"}, False),  # its members go along
+        ({"members": ("GigabitEthernet1/0/1",)}, True),
+        (
+            {"access_vlan": 10, "members": ("GigabitEthernet1/0/1",)},
+            False,
+        ),  # one leaves, and is reset
+        ({"description": "x"}, True),
+        (None, False),
+    ],
+)
+def test_a_vlan_goes_with_the_lag_that_carried_it(
+    declared: dict[str, Any] | None, refused: bool
+) -> None:
+    fields = {**DEFAULTS, "mode": "access", "access_vlan": 666}
+    members = [Port(name=f"GigabitEthernet1/0/{n}", lag="10", **fields) for n in (1, 2)]
+    lag = Lag(name="10", members=tuple(port.name for port in members), **fields)
+    after = None if declared is None else Lag(name="10", **declared)
+    observed: dict[Address, Resource] = {item.address: item for item in (lag, *members)}
+    assert bool(CiscoIos().refuse([change(lag, after), vlan_gone(666)], observed)) is refused
+
+
 def test_the_reason_names_the_ports() -> None:
     ports = [port(f"Gi1/0/{n}", mode="access", access_vlan=666) for n in range(1, 6)]
     why = vlan_in_use([vlan_gone(666)], {one.address: one for one in ports})

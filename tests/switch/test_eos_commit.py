@@ -116,7 +116,7 @@ def test_of_what_is_refused_nothing_is_done(bench: Bench) -> None:
 def test_no_new_session_no_change(bench: Bench) -> None:
     with closing(bench.open()) as session:
         bench.device.faults = Faults(refuse=True)
-        with pytest.raises(Temporary, match="not confirmed by a new session.*it is taken back"):
+        with pytest.raises(Temporary, match=r"not confirmed by a new session.*it is taken back"):
             bench.commit(session, MAKE)
         assert not bench.device.running.vlans
         assert bench.device.trial is None
@@ -126,7 +126,7 @@ def test_a_change_of_our_own_password_is_taken_back(bench: Bench) -> None:
     before = LocalUser(name="rack", password="$6$x$y")
     rotate = change(before, LocalUser(name="rack", password="an0ther"))
     with closing(bench.open()) as session:
-        with pytest.raises(Temporary, match="not confirmed by a new session.*taken back"):
+        with pytest.raises(Temporary, match=r"not confirmed by a new session.*taken back"):
             bench.commit(session, [rotate])
         assert bench.device.admits("rack", "rack")
         assert not bench.device.admits("rack", "an0ther")

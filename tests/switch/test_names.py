@@ -22,7 +22,7 @@ def test_an_outlet_has_one_plain_name(name: str) -> None:
         Outlet(name=name)
 
 
-@pytest.mark.parametrize("name", ["0", "1000", "one", "1.5", "1.0"])
+@pytest.mark.parametrize("name", ["0", "one", "1.5", "1.0", "3a"])
 def test_an_outlet_of_an_snmp_unit_is_named_by_its_number(name: str) -> None:
     with pytest.raises(Permanent, match="by its number"):
         units.provider("apc_rpdu").canonical(Outlet(name=name))

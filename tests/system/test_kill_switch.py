@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from rackwright_sim import ios_accounts
 from rackwright_sim.ios_config import ALL_VLANS, DEFAULT_VLANS, Config, Port, parse_vlans
 
 from .forker import Forker
 from .killing import Killing
-from .simulators import Devices, reach, simulated, switch
+from .simulators import PASSWORD, Devices, reach, simulated, switch
 from .sites import deployed, write_secrets, write_site
 
 BATCHES, KILLS, TERMS = 6, 15, 4
@@ -49,7 +50,9 @@ class Rack:
     killing: Killing
     expected: Config = field(
         default_factory=lambda: Config(
-            "sw1", {f"GigabitEthernet1/0/{number}": Port() for number in range(1, 25)}
+            "sw1",
+            {f"GigabitEthernet1/0/{number}": Port() for number in range(1, 25)},
+            accounts={"rack": ios_accounts.first("rack", PASSWORD)},
         )
     )
     """What the switch must be in the end."""

@@ -277,6 +277,20 @@ def test_record_and_replay_as_a_user_does_it(
     assert PASSWORD not in shown.output
 
 
+def test_what_does_not_play_for_what_was_taken_out_is_said(tmp_path: Path) -> None:
+    # A password that is part of the prompt: what is masked is no prompt any more.
+    device = FrrDevice(FrrOptions(hostname="r1", password="r1", ports=("lan1",)))
+    with FrrSsh(device) as ssh:
+        at = {"host": ssh.host, "port": ssh.port, "host_key": ssh.host_key}
+        site(tmp_path, ssh=at)
+        (tmp_path / "state" / "secrets").write_text(json.dumps({"console": "r1"}))
+        file = tmp_path / "r1.recording"
+        done = command(tmp_path, "record", "r1", "-o", str(file))
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "it does not play as the device did" in done.output
+    assert "r1#" not in file.read_text()
+
+
 def test_a_platform_that_is_found_is_recorded_as_what_it_is(
     router: FrrDevice, tmp_path: Path
 ) -> None:

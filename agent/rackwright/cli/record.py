@@ -77,10 +77,14 @@ def record(
     file = output or Path(f"{node}.recording")
     replace(file, body)
     click.echo(f"{file}: {len(found)} resources of {node} over {way.transport}")
-    again, _ = _read_file(replay.parsed(body))
-    if again.keys() != found.keys():
+    try:
+        again, _ = _read_file(replay.parsed(body))
+        unlike = "" if again.keys() == found.keys() else f"it gives {len(again)} resources"
+    except RackwrightError as error:
+        unlike = str(error)
+    if unlike:
         warning = click.style("warning: ", fg="yellow", bold=True)
-        click.echo(f"{warning}played back it gives {len(again)} resources", err=True)
+        click.echo(f"{warning}it does not play as the device did: {unlike}", err=True)
     return 0
 
 
@@ -126,7 +130,7 @@ def _recorded(
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--platform", default="", help="Read it as this platform. [what was recorded]")
 @click.option("--snmprec", is_flag=True, help="Print the recorded MIB for snmpsim instead.")
 @options.as_json

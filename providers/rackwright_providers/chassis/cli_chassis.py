@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Power = Literal["on", "off", "going_on", "going_off"]
 Action = Literal["on", "off", "shutdown"]
 
+COMMAND_TIMEOUT = 60.0
+"""Seconds without a byte; a controller is slow while it talks to a blade's own."""
 PATIENCE = 120.0
 """Seconds that a blade may take to the commanded state: before it goes on, the chassis looks for the
 power that it needs."""
@@ -201,7 +203,7 @@ class CliChassis:
 
     def tell(self, session: CliSession, command: str) -> None:
         """I/O: give a command that writes. Raises Rejected when the chassis refuses it."""
-        session.execute(command)
+        raise NotImplementedError
 
     def _switch(self, session: CliSession, step: BladeStep, power: Literal["on", "off"]) -> None:
         """A blade that is on its way there already is only waited for. One that is to shut down by

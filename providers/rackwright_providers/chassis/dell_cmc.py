@@ -16,7 +16,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent, Rejected, Temporary
 from rackwright.model.resource import Resource
 from rackwright_providers.chassis import cmc_parse
-from rackwright_providers.chassis.cli_chassis import Action, CliChassis, Slot
+from rackwright_providers.chassis.cli_chassis import COMMAND_TIMEOUT, Action, CliChassis, Slot
 from rackwright_providers.chassis.resources import Blade
 from rackwright_providers.transport.cli_dialect import Dialect
 
@@ -65,8 +65,9 @@ BOOT: Mapping[str, str] = {
 
 SLOTS = range(1, 17)
 LABEL_LENGTH = 15
-LABEL = re.compile(r"[^\"$`\\\x00-\x1f\x7f-\U0010ffff]+")
-"""Printable ASCII but the double quote, as the guide has it, and but what a shell would take."""
+LABEL = re.compile(r"[^?\"$`\\\x00-\x1f\x7f-\U0010ffff]+")
+"""Printable ASCII but the double quote, as the guide has it, and but what a shell or its line would
+take for themselves."""
 FOREIGN = re.compile(
     r"(?:Switch-|Fan-|PS-|KVM|DRAC-|MC-|Chassis|Housing-Left|Housing-Right|Housing-Center)",
     re.IGNORECASE,
@@ -88,7 +89,7 @@ class DellCmc(CliChassis):
         "off": "racadm serveraction powerdown -m server-{}",
         "shutdown": "racadm serveraction graceshutdown -m server-{}",
     }
-    signs = (r"Welcome to the CMC firmware",)
+    signs = (r"Welcome to the CMC firmware", r"(?m)^<module> +<presence>")
     probe = ("racadm", "getmodinfo")
 
     def spell(self, name: str) -> str:
@@ -109,7 +110,9 @@ class DellCmc(CliChassis):
         if label is None:
             return
         if not LABEL.fullmatch(label) or label != label.strip():
-            raise Permanent(f"label {label!r}: a slot's name is plain ASCII without \" $ ` and \\")
+            raise Permanent(
+                f"label {label!r}: a slot's name is plain ASCII without \" $ ` ? and \\"
+            )
         if len(label) > LABEL_LENGTH:
             raise Permanent(f"label {label!r} is longer than {LABEL_LENGTH} characters")
         server = SERVER.fullmatch(label)
@@ -169,7 +172,7 @@ class DellCmc(CliChassis):
     def tell(self, session: CliSession, command: str) -> None:
         """A command that is not said to be successful was not carried out. Of a blade that is there
         already (``… is already powered OFF``) the CMC says so, and the read-back tells."""
-        answer = session.execute(command)
+        answer = session.execute(command, COMMAND_TIMEOUT)
         if "setslotname" not in command and not (MODIFIED.search(answer) or "already" in answer):
             said = answer.strip().rpartition("\n")[2] or "nothing"
             raise Rejected(f"the CMC answers {command!r} with: {said}", output=answer)

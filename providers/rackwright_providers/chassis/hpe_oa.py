@@ -13,7 +13,7 @@ from rackwright.model.errors import Permanent, Rejected, Temporary, Unreachable
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.chassis import oa_parse
-from rackwright_providers.chassis.cli_chassis import Action, CliChassis, Slot
+from rackwright_providers.chassis.cli_chassis import COMMAND_TIMEOUT, Action, CliChassis, Slot
 from rackwright_providers.chassis.resources import Blade
 from rackwright_providers.transport.cli_dialect import Dialect
 
@@ -112,7 +112,7 @@ class HpeOa(CliChassis):
 
     def tell(self, session: CliSession, command: str) -> None:
         """What it asks is answered with YES: it was declared."""
-        session.execute(command, answers=SURE)
+        session.execute(command, COMMAND_TIMEOUT, SURE)
 
     def discover(self, session: CliReader) -> Facts:
         """The enclosure, and what is in its bays; what this one does not tell is left out."""

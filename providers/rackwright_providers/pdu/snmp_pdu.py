@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +29,6 @@ from rackwright_providers.transport.snmp import (
 
 SYSTEM_NAME = "1.3.6.1.2.1.1.5.0"  # sysName.0, SNMPv2-MIB
 SYSTEM_OBJECT_ID = "1.3.6.1.2.1.1.2.0"  # sysObjectID.0, SNMPv2-MIB
-NUMBER = re.compile(r"(?:0*[0-9]{1,3}\.){0,3}0*[1-9][0-9]{0,2}", re.ASCII)
 MOST_ROWS = 25
 """Outlets asked for in one GETBULK."""
 

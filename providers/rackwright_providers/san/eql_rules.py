@@ -17,7 +17,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
 from rackwright_providers.san import sizes
-from rackwright_providers.san.eql_parse import Record, Row, UNITS
+from rackwright_providers.san.eql_parse import UNITS, Record, Row
 from rackwright_providers.san.resources import Chap, Export, Volume
 
 UNIT = 15 * UNITS["MB"]
@@ -92,9 +92,9 @@ def observe(
     rows: Mapping[str, Row],
     pools: Mapping[str, str],
     access: Mapping[str, Sequence[Record]],
-    accounts: frozenset[str],
+    accounts: Mapping[str, str | None],
 ) -> dict[Address, Resource]:
-    """Everything that is there. ``pools`` and ``access`` are those that were asked for. Records that
+    """Everything that is there. ``pools`` and passwords are those that were asked for. Records that
     are not about one initiator (an address, an account, a pattern) are nobody's export."""
     found: dict[Address, Resource] = {}
     for row in rows.values():
@@ -106,9 +106,9 @@ def observe(
             export = _seen_export(rows[name], initiator, records)
             if export is not None:
                 found[export.address] = export
-    for name in accounts:
+    for name, password in accounts.items():
         try:
-            account = Chap(name=name)
+            account = Chap(name=name, password=password)
         except ValueError:
             continue
         found[account.address] = account

@@ -17,6 +17,7 @@ VOLUMES = "volume show"
 VOLUME = "volume select {} show"
 ACCESS = "volume select {} access show"
 ACCOUNTS = "chapuser show"
+ACCOUNT = "chapuser show {}"
 POOLS = "show pool"
 GROUP = "grpparams show"
 

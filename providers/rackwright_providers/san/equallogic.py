@@ -41,7 +41,8 @@ DIALECT = Dialect(
     read_verbs=frozenset({"show"}),
     # Reading and writing begin with the same word.
     read_commands=re.compile(
-        "|".join(map(re.escape, SETTINGS)) + r"|volume show|chapuser show|grpparams show"
+        "|".join(map(re.escape, SETTINGS))
+        + r"|volume show|chapuser show(?: [A-Za-z0-9][A-Za-z0-9._@-]*)?|grpparams show"
         r"|volume select [A-Za-z0-9][A-Za-z0-9._:-]* (?:access )?show"
     ),
     errors=re.compile(r"^[ \t]*(?:% ?Error\b|Error:)", re.MULTILINE),
@@ -53,16 +54,14 @@ _LATE = {Chap.kind: 1, Volume.kind: 2}
 
 
 class EqualLogic:
-    """Provider of platform ``equallogic``. Nouns: `volume`, `export`, `chap`. Passwords are not shown
-    by the group: what was last applied counts."""
+    """Provider of platform ``equallogic``. Nouns: `volume`, `export`, `chap`."""
 
     platform = "equallogic"
     resources: frozenset[type[Resource]] = frozenset({Volume, Export, Chap})
     transports = frozenset({"ssh"})
     atomic = False
     undoes = False
-    object_ids: tuple[str, ...] = ("1.3.6.1.4.1.12740.",)
-    """equalLogic, IANA enterprise number 12740."""
+    object_ids: tuple[str, ...] = ()
     signs: tuple[str, ...] = (r"Welcome to Group Manager", r"\bEqualLogic\b", r"\bPS Series\b")
 
     def open(self, way: Way, around: Surroundings) -> CliReader:
@@ -84,7 +83,7 @@ class EqualLogic:
 
     def read(self, session: CliReader, wanted: Wanted) -> Mapping[Address, Resource]:
         """All volumes in one exchange, one more for each that is declared with a pool, and one for
-        the access records of each where exports are wanted."""
+        the access records of each, and one for each CHAP account that is declared."""
         rows = eql_steps.rows(session)
         pools = {
             volume.name: pool
@@ -93,13 +92,15 @@ class EqualLogic:
             for pool in (_information(session, volume.name).get("Pool"),)
             if pool
         }
-        access: dict[str, Sequence[eql_parse.Record]] = {}
-        # Whoever removes a volume or an account must know whom it is shown to.
-        if wanted.types:
-            access = {name: eql_steps.records(session, name) for name in rows}
-        accounts: frozenset[str] = frozenset()
+        # Whatever was asked for: `refuse` must know to whom a volume is shown that is to go.
+        access = {name: eql_steps.records(session, name) for name in rows}
+        accounts: dict[str, str | None] = {}
         if Chap in wanted.types:
-            accounts = eql_parse.accounts(session.run(eql_steps.ACCOUNTS))
+            accounts = dict.fromkeys(eql_parse.accounts(session.run(eql_steps.ACCOUNTS)))
+            for address in wanted.resources:
+                if address.type == Chap.kind and address.name in accounts:
+                    shown = eql_parse.pairs(session.run(eql_steps.ACCOUNT.format(address.name)))
+                    accounts[address.name] = shown.get("Password") or None
         return eql_rules.observe(rows, pools, access, accounts)
 
     def refuse(
@@ -249,9 +250,7 @@ def _removal(change: Change) -> eql_steps.EqlStep | None:
     addresses, before = (change.address,), change.before
     if isinstance(before, Volume):
         lines = (eql_steps.OFFLINE.format(before.name), eql_steps.DELETE_VOLUME.format(before.name))
-        return eql_steps.DeleteVolume(
-            addresses=addresses, text="\n".join(lines), name=before.name
-        )
+        return eql_steps.DeleteVolume(addresses=addresses, text="\n".join(lines), name=before.name)
     if isinstance(before, Export):
         return eql_steps.DeleteExport(
             addresses=addresses,

@@ -39,8 +39,8 @@ class Tgt:
     atomic = False
     undoes = False
     object_ids: tuple[str, ...] = ()
-    signs: tuple[str, ...] = ()
-    """A host with tgt shows a shell like any other: nothing tells it before it is asked for tgtadm."""
+    probe = ("tgtadm", "--lld", "iscsi", "--op", "show", "--mode", "target")
+    """A host with tgt shows a shell like any other: this tells it."""
 
     def open(self, way: Way, around: Surroundings) -> TgtReader:
         """A session over SSH; a `TgtWriter` only where ``around`` is writable."""

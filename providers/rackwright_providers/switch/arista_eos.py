@@ -15,7 +15,7 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.switch import cli_canonical, eos_parse, eos_render
-from rackwright_providers.switch.cli_lines import LineStep
+from rackwright_providers.switch.cli_lines import LineStep, host
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -94,7 +94,7 @@ class AristaEos:
             case Hostname():
                 return canonical_hostname(resource)
             case NtpServer() | SyslogServer():
-                return resource
+                return structs.replace(resource, name=host(resource.name))
             case SnmpCommunity():
                 return cli_canonical.community(resource, MANNER)
             case LocalUser():

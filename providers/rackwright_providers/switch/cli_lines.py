@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -100,6 +101,14 @@ def chunks(command: str, ids: Iterable[int], longest: int) -> list[str]:
         else:
             lines.append(f"{command} {part}")
     return lines
+
+
+def host(name: str) -> str:
+    """One spelling of an IPv6 address; anything else as it is."""
+    try:
+        return ipaddress.IPv6Address(name).compressed
+    except ValueError:
+        return name
 
 
 def section(head: str, lines: Iterable[str], indent: str) -> list[str]:

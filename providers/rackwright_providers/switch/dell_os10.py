@@ -15,7 +15,7 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.switch import cli_canonical, os10_parse, os10_render
-from rackwright_providers.switch.cli_lines import LineStep
+from rackwright_providers.switch.cli_lines import LineStep, host
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -93,7 +93,7 @@ class DellOs10:
             case Hostname():
                 return canonical_hostname(resource)
             case NtpServer() | SyslogServer():
-                return resource
+                return structs.replace(resource, name=host(resource.name))
             case SnmpCommunity():
                 return cli_canonical.community(resource, MANNER)
             case LocalUser():

@@ -13,7 +13,7 @@ from rackwright.model.errors import Rejected
 from rackwright.model.facts import Facts, FoundLink
 from rackwright_providers.switch import eos_parse
 from rackwright_providers.switch.ios_discover import mac, mac_links
-from rackwright_providers.switch.resources import LocalUser, Port, Vlan
+from rackwright_providers.switch.resources import Lag, LocalUser, Port, Vlan
 from rackwright_providers.transport.cli import CliReader
 
 log = logging.getLogger(__name__)
@@ -125,17 +125,20 @@ def carriers(session: CliReader) -> Collection[Address]:
     if ours is None:
         return ()
     found = {Address(LocalUser.kind, ours[1])}
-    for address, _, places in _ARP.findall(_text(session, f"show ip arp {ours[2]}")):
-        if address != ours[2]:
-            continue
-        for place in places.split(", "):
-            if vlan := re.fullmatch(r"Vlan(\d+)", place):
-                found.add(Address(Vlan.kind, vlan[1]))
-            elif lag := re.fullmatch(r"Port-Channel(\d+)", place):
-                found.add(Address("lag", lag[1]))
-            elif re.match(r"(?:Ethernet|Management)\d", place):
-                found.add(Address(Port.kind, place))
+    for place in places(_text(session, f"show ip arp {ours[2]}"), ours[2]):
+        if vlan := re.fullmatch(r"Vlan(\d+)", place):
+            found.add(Address(Vlan.kind, vlan[1]))
+        elif lag := re.fullmatch(r"Port-Channel(\d+)", place):
+            found.add(Address(Lag.kind, lag[1]))
+        elif re.match(r"(?:Ethernet|Management)\d", place):
+            found.add(Address(Port.kind, place))
     return frozenset(found)
+
+
+def places(text: str, address: str) -> list[str]:
+    """The interfaces behind which ``address`` is, of ``show ip arp``."""
+    rows = (row for row in _ARP.findall(text) if row[0] == address)
+    return [place for row in rows for place in row[2].split(", ") if place != "not learned"]
 
 
 def _text(session: CliReader, command: str) -> str:

@@ -17,7 +17,12 @@ from msgspec import structs
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import password_hash, vlanset
-from rackwright_providers.switch.cli_lines import SeenCommunity, SeenNtpServer, SeenSyslogServer
+from rackwright_providers.switch.cli_lines import (
+    SeenCommunity,
+    SeenNtpServer,
+    SeenSyslogServer,
+    host,
+)
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -76,7 +81,7 @@ def configuration(text: str, wanted: Mapping[Address, Resource]) -> dict[Address
     ``wanted`` gives declared passwords, which hashes are held against, and the names of
     communities.
     """
-    if not text.rstrip().endswith("\nend"):
+    if text.rstrip().rpartition("\n")[2].strip() != "end":
         raise ValueError("a running-config that does not end with 'end'")
     tree = list(sections(text))
     found: list[Resource] = [*_vlans(tree), *_interfaces(tree, wanted), _hostname(tree)]
@@ -195,9 +200,9 @@ def _servers(tree: _Tree) -> Iterator[NtpServer | SyslogServer]:
         words = head.split()
         if words[:2] == ["ntp", "server"] and len(words) > 2 and words[2] != "vrf":
             options = tuple(word for word in words[3:] if word != "prefer")
-            yield SeenNtpServer(name=words[2], prefer="prefer" in words[3:], options=options)
+            yield SeenNtpServer(name=host(words[2]), prefer="prefer" in words[3:], options=options)
         elif words[:2] == ["logging", "host"] and len(words) > 2:
-            logs.setdefault(words[2], []).append(head)
+            logs.setdefault(host(words[2]), []).append(head)
     for name, lines in logs.items():
         yield SeenSyslogServer(name=name, lines=tuple(lines))
 

@@ -53,7 +53,7 @@ class OpenVSwitch:
     platform = "openvswitch"
     resources: frozenset[type[Resource]] = frozenset({Vlan, Port})
     transports = frozenset({"ssh"})
-    probe = ("ovs-vsctl", "--version")
+    probe = ("ovs-vsctl", "--timeout=5", "list-br")
     atomic = True
     undoes = False
 

@@ -16,7 +16,12 @@ from msgspec import structs
 from rackwright.model.address import Address
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import password_hash, vlanset
-from rackwright_providers.switch.cli_lines import SeenCommunity, SeenNtpServer, SeenSyslogServer
+from rackwright_providers.switch.cli_lines import (
+    SeenCommunity,
+    SeenNtpServer,
+    SeenSyslogServer,
+    host,
+)
 from rackwright_providers.switch.resources import (
     Hostname,
     Lag,
@@ -198,9 +203,9 @@ def _servers(tree: _Tree) -> Iterator[NtpServer | SyslogServer]:
         words = head.split()
         if words[:2] == ["ntp", "server"] and len(words) > 2:
             options = tuple(word for word in words[3:] if word != "prefer")
-            yield SeenNtpServer(name=words[2], prefer="prefer" in words[3:], options=options)
+            yield SeenNtpServer(name=host(words[2]), prefer="prefer" in words[3:], options=options)
         elif words[:2] == ["logging", "server"] and len(words) > 2:
-            logs.setdefault(words[2], []).append(head)
+            logs.setdefault(host(words[2]), []).append(head)
     for name, lines in logs.items():
         yield SeenSyslogServer(name=name, lines=tuple(lines))
 

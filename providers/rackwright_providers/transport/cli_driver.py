@@ -90,6 +90,7 @@ class _OverScreen:
     username: str
     password: str
     secret: str
+    base_prompt: str
     serial_login: Callable[[], str]
     session_preparation: Callable[[], None]
 
@@ -174,6 +175,11 @@ class _OverScreen:
 
     def find_prompt(self, delay_factor: float = 1.0, pattern: str | None = None) -> str:
         return self.screen.prompt
+
+    def set_base_prompt(self, *args: Any, **kwargs: Any) -> str:
+        # The screen knows the prompt, whatever it ends with.
+        self.base_prompt = self.screen.prompt.rstrip("#>$ ")
+        return self.base_prompt
 
     def check_enable_mode(self, check_string: str = "") -> bool:
         return self.screen.prompt.endswith(check_string or self._dialect.privileged)
