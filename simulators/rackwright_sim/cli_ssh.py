@@ -126,11 +126,11 @@ class _Session(asyncssh.SSHServerSession[bytes]):
 
     def exec_requested(self, command: str) -> bool:
         self._command = command
-        return not self._ssh.shell
+        return True
 
     def session_started(self) -> None:
         box, loop = self._ssh.box, asyncio.get_running_loop()
-        if self._ssh.shell:
+        if not self._command:
             self._terminal = Terminal(
                 box, self._channel.write, loop.call_later, self._close, logged_in=True
             )

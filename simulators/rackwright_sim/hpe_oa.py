@@ -78,7 +78,7 @@ class HpeOa(BladeBox):
                 return self._act(bay, "off")
             case ["set", "server", "boot", "first", device, bay] if device in DEVICES:
                 return self._first(device, bay)
-        return Reply("Invalid Arguments\n")
+        return Reply("Invalid Arguments\n", status=1)
 
     def _servers(self) -> str:
         heads = ("Bay", "Server Name", "Serial Number", "Status", "Power", "UID", "Partner")

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rackwright.cli.main import group
 from rackwright.model.change import Wanted
@@ -388,3 +390,29 @@ class Snmpsim:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait(10)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["sent", "came"]),
+            st.one_of(st.binary(min_size=1, max_size=12), st.text(min_size=1).map(str.encode)),
+        ),
+        max_size=8,
+    )
+)
+def test_what_was_said_comes_back_byte_for_byte(said: list[tuple[str, bytes]]) -> None:
+    kept = recording.Recording()
+    stream = kept.stream("ssh", Talk(*(data for kind, data in said if kind == "came")))
+    for kind, data in said:
+        if kind == "came":
+            assert stream.read(1.0) == data
+        else:
+            stream.write(data)
+    way = Way(transport="ssh", options={"host": "10.0.0.2"})
+    ((_, events),) = replay.parsed(kept.redacted("n", "cisco_ios", way, [], "")).streams
+    for direction in ("sent", "came"):
+        before = [data for kind, data in said if kind == direction]
+        after = [data for kind, data in events if kind == direction]
+        assert b"".join(after) == b"".join(before)
+        assert direction == "came" or after == before

@@ -125,21 +125,17 @@ def _xml(text: str) -> dict[str, Table]:
     except ET.ParseError as error:
         raise ValueError(f"broken XML: {error}") from None
     tables: dict[str, list[dict[str, Any]]] = {}
-    _objects(root, tables)
-    return dict(tables)
-
-
-def _objects(element: ET.Element, tables: dict[str, list[dict[str, Any]]]) -> None:
-    for child in element.iter("OBJECT") if element.tag == "RESPONSE" else ():
-        basetype = child.get("basetype", "")
+    for element in root.iter("OBJECT"):
+        basetype = element.get("basetype", "")
         row: dict[str, Any] = {
-            one.get("name", ""): (one.text or "").strip() for one in child.findall("PROPERTY")
+            one.get("name", ""): (one.text or "").strip() for one in element.findall("PROPERTY")
         }
-        parent = tables.get(FOLLOWS.get(basetype, ""))
-        if parent:
-            parent[-1].setdefault(basetype, []).append(row)
+        parents = tables.get(FOLLOWS.get(basetype, ""))
+        if parents:
+            parents[-1].setdefault(basetype, []).append(row)
         else:
             tables.setdefault(basetype, []).append(row)
+    return dict(tables)
 
 
 def disks(answer: Said) -> dict[str, Disk]:

@@ -20,8 +20,8 @@ from rackwright_providers.san.dothill_parse import NOT_LOGGED_IN, Said
 from rackwright_providers.transport.http import Answer, HttpSession, Unauthorized, open_http
 
 API = "/api"
-READS = re.compile(r"/api/(?:login/[0-9a-f*]+|exit|show/[^?#]*)")
-"""What changes nothing but our own session. (A recording has asterisks for the hash.)"""
+READS = re.compile(r"/api/(?:login/[0-9a-f]+|exit|show/[^?#]*)")
+"""What changes nothing but our own session."""
 HEADERS = {"datatype": "json"}
 HASHES = ("sha256", "md5")
 """Of ``USER_PASSWORD``: firmware of MSA 2050, ME4 and later, and firmware before that."""

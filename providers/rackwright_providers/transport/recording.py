@@ -10,7 +10,6 @@ Nothing touches the disk here, and nothing leaves `Recording` but what `Redactor
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -216,13 +215,6 @@ def plain_data(value: Any, redact: Callable[[str], str] = str) -> Any:
         lines = [_plain(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text)]
         return lines if len(lines) > 1 else (lines or [""])[0]
     return value
-
-
-def _texts(pieces: Sequence[bytes]) -> list[str]:
-    """Of pieces that may have torn a character apart; it goes to the piece where it ends."""
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    last = len(pieces) - 1
-    return [decoder.decode(piece, final=at == last) for at, piece in enumerate(pieces)]
 
 
 def _decoded(data: bytes) -> str:

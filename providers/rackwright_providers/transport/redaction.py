@@ -14,7 +14,7 @@ SHOWN = tuple(
         # Lines of configurations, Cisco's and those like them: `secret` is what is taken out.
         r"^[ \t]*snmp-server community (?P<secret>\S+)",
         r"^[ \t]*snmp-server host \S+ (?:(?:traps|informs|version \S+|vrf \S+) )*(?P<secret>\S+)",
-        r"^[ \t]*(?:\S+ ){0,6}(?:password|secret|passphrase|key-string|pre-shared-key)"
+        r"(?<![\w-])(?:password|secret|passphrase|key-string|pre-shared-key)"
         r" (?:(?:\d|sha512|md5|encrypted|hash|hex|ascii) )?(?P<secret>[^\s,;.:]\S*)[ \t]*\r?$",
         r"^[ \t]*(?:(?:tacacs|radius)-server|ntp|server|ip ospf|neighbor|key) "
         r"(?:\S+ ){0,6}(?:key|md5|authentication-key) (?:\d )?(?P<secret>\S+)",
@@ -25,7 +25,7 @@ SHOWN = tuple(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<secret>[^-]+)-----END",
         # JSON and XML.
         r'"[^"]*(?:password|passwd|secret|token|community|session_?key)"\s*:\s*"(?P<secret>[^"]+)"',
-        r"<[^>]*(?:password|passwd|secret|token|community)[^>/]*>(?P<secret>[^<]+)</",
+        r"<[^<>]*(?:password|passwd|secret|token|community)[^<>/]*>(?P<secret>[^<]+)</",
     )
 )
 _LABEL = re.compile(rf"{MASK[:-1]}\d*{MASK[-1]}")
@@ -51,33 +51,46 @@ class Redactor:
     def text(self, text: str, *, shown: bool = False) -> str:
         """``text`` without secrets. ``shown``: it is what a device says, so those that can be told
         by their place go too."""
-        return self.pieces([text], shown=shown)[0]
+        (made,) = self.pieces([text.encode(errors="surrogateescape")], shown=shown)
+        return made.decode(errors="surrogateescape")
 
-    def pieces(self, pieces: Sequence[str], *, shown: bool) -> list[str]:
-        """The same of a text that has come in pieces, which may have torn a secret apart."""
-        whole = "".join(pieces)
-        spans = self._known.spans(whole)
-        if shown:
-            spans = _merged(
-                spans, [found.span("secret") for at in SHOWN for found in at.finditer(whole)]
-            )
-        made, at, number = [], 0, 0
-        start = 0
+    def pieces(self, pieces: Sequence[bytes], *, shown: bool) -> list[bytes]:
+        """The same of a text that has come in pieces, which may have torn a secret or a character
+        apart. What stands for a secret stands where it began."""
+        data = b"".join(pieces)
+        spans = self._spans(data, shown=shown)
+        made = []
+        number = start = 0
         for piece in pieces:
             end = start + len(piece)
-            text = ""
-            at = start
+            kept, at = bytearray(), start
             while number < len(spans) and spans[number][0] < end:
-                first, last = spans[number]
+                first, last, label = spans[number]
                 if first >= start:
-                    text += whole[at:first] + self.label(whole[first:last])
+                    kept += data[at:first] + label.encode()
                 at = last
                 if last > end:
                     break
                 number += 1
-            made.append(text + whole[max(at, start) : end])
+            made.append(bytes(kept + data[at:end]))
             start = end
         return made
+
+    def _spans(self, data: bytes, *, shown: bool) -> list[tuple[int, int, str]]:
+        """Where in ``data`` secrets are, in bytes, and what stands for each."""
+        text = data.decode(errors="surrogateescape")
+        found = self._known.spans(text)
+        if shown:
+            by_place = [seen.span("secret") for place in SHOWN for seen in place.finditer(text)]
+            found = _merged(found, by_place)
+        spans = []
+        characters = octets = 0
+        for first, last in found:
+            before = octets + len(text[characters:first].encode(errors="surrogateescape"))
+            octets = before + len(text[first:last].encode(errors="surrogateescape"))
+            characters = last
+            spans.append((before, octets, self.label(text[first:last])))
+        return spans
 
 
 def _merged(known: list[tuple[int, int]], shown: list[tuple[int, int]]) -> list[tuple[int, int]]:
