@@ -80,11 +80,11 @@ def test_what_differs_differs_still() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 40])
 def test_a_secret_that_came_in_pieces(size: int) -> None:
-    whole = f"a {PASSWORD} b {PASSWORD}"
+    whole = f"a {PASSWORD} b {PASSWORD}".encode()
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     found = Redactor([PASSWORD]).pieces(pieces, shown=True)
     assert len(found) == len(pieces)
-    assert "".join(found) == "a ‹secret› b ‹secret›"
+    assert b"".join(found).decode() == "a ‹secret› b ‹secret›"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from rackwright.model.change import Step
 from rackwright.model.errors import Rejected, Temporary
 from rackwright_providers.san import dothill_parse, dothill_rules, sizes
-from rackwright_providers.san.dothill_parse import NOT_FOUND, UNKNOWN_INITIATOR, Disk, Initiator, Map
+from rackwright_providers.san.dothill_parse import (
+    NOT_FOUND,
+    UNKNOWN_INITIATOR,
+    Disk,
+    Initiator,
+    Map,
+)
 from rackwright_providers.san.dothill_session import DotHillReader, DotHillWriter, Refused
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -94,7 +93,7 @@ class Recording:
             transport=way.transport,
             date=date,
             rackwright=__version__,
-            options={**way.options, **masked},
+            options={**_options(way, redactor), **masked},
         )
         lines = [msgspec.to_builtins(head), *self._entries(redactor)]
         return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
@@ -103,30 +102,29 @@ class Recording:
         for via, events in self._streams:
             yield {"open": via}
             # Each direction as a whole: what came may have come in pieces.
-            texts: dict[str, list[str]] = {}
+            kept: dict[str, list[bytes]] = {}
             for direction in ("sent", "came"):
-                pieces = _texts([data for kind, data in events if kind == direction])
-                texts[direction] = redactor.pieces(pieces, shown=direction == "came")[::-1]
-            came = ""
+                pieces = [data for kind, data in events if kind == direction]
+                kept[direction] = redactor.pieces(pieces, shown=direction == "came")[::-1]
+            came = b""
             for direction, _ in events:
-                text = texts[direction].pop()
+                data = kept[direction].pop()
                 if direction == "came":
-                    came += text
+                    came += data
                     continue
-                yield from _lines(came)
-                came = ""
-                yield {"sent": _plain(text)}
-            yield from _lines(came)
+                yield from ({"came": line} for line in _lines(came))
+                came = b""
+                yield {"sent": _plain(data)}
+            yield from ({"came": line} for line in _lines(came))
         for kind, request, answer in self._exchanges:
             yield {
-                kind: plain_data(request, redactor.text),
-                "answer": plain_data(answer, partial(redactor.text, shown=True)),
+                kind: plain_data(request, redactor),
+                "answer": plain_data(answer, redactor, shown=True),
             }
         for oid in sorted(self._mib, key=numbers):
             value = self._mib[oid]
             if isinstance(value.data, bytes):
-                text = redactor.text(_decoded(value.data))
-                value = Value(value.kind, text.encode(errors="surrogateescape"))
+                value = Value(value.kind, *redactor.pieces([value.data], shown=False))
             yield {"snmprec": snmprec.line(oid, value)}
 
 
@@ -198,33 +196,38 @@ def _secret_names(way: Way) -> list[str]:
     return [name for name in kind.__struct_fields__ if name in secret_fields(kind)]
 
 
-def _lines(came: str) -> Iterator[dict[str, Any]]:
-    """A line of the screen each."""
-    for line in re.findall(r"[^\n]*\n|[^\n]+", came):
-        yield {"came": _plain(line)}
+def _options(way: Way, redactor: Redactor) -> dict[str, Any]:
+    """Those that are not secret. One that reads as a secret does (a username that is the password
+    too) is typed as that, so it is masked as that."""
+    return {
+        name: redactor.text(value) if isinstance(value, str) else value
+        for name, value in way.options.items()
+    }
 
 
-def plain_data(value: Any, redact: Callable[[str], str] = str) -> Any:
+def plain_data(value: Any, redactor: Redactor | None = None, *, shown: bool = False) -> Any:
     """Data as JSON can have it; texts and bytes of several lines are lists of lines."""
     if isinstance(value, Mapping):
-        return {str(key): plain_data(item, redact) for key, item in value.items()}
+        return {str(key): plain_data(item, redactor, shown=shown) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain_data(item, redact) for item in value]
+        return [plain_data(item, redactor, shown=shown) for item in value]
     if isinstance(value, (str, bytes)):
-        text = redact(_decoded(value) if isinstance(value, bytes) else value)
-        lines = [_plain(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text)]
+        data = value.encode(errors="surrogateescape") if isinstance(value, str) else value
+        if redactor is not None:
+            (data,) = redactor.pieces([data], shown=shown)
+        lines = _lines(data)
         return lines if len(lines) > 1 else (lines or [""])[0]
     return value
 
 
-def _decoded(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
+def _lines(data: bytes) -> list[Any]:
+    """A line each, with its end."""
+    return [_plain(line) for line in re.findall(rb"[^\n]*\n|[^\n]+", data)]
 
 
-def _plain(text: str) -> Any:
-    """``text``, or its bytes in hex where it is not UTF-8."""
+def _plain(data: bytes) -> Any:
+    """As text, or in hex where it is not UTF-8."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return {"hex": text.encode(errors="surrogateescape").hex()}
-    return text
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"hex": data.hex()}
