@@ -10,13 +10,10 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rackwright_sim.cli_box import Access, Box, Reply
 from rackwright_sim.faults import Faults
-
-if TYPE_CHECKING:
-    from rackwright_sim.run import SimNode, _Making
 
 MB = 2**20
 UNIT = 15
@@ -306,13 +303,3 @@ def _megabytes(size: str) -> int:
 
 def _error(text: str) -> Reply:
     return Reply(f"% Error - {text}\n")
-
-
-def equallogic(node: SimNode, state: Path | None) -> _Making:
-    """The simulated group for a node of a site, over SSH."""
-    from rackwright_sim import cli_making, run
-
-    box = EqualLogic(
-        node.name, access=cli_making._access(node), faults=node.faults, state=run._kept(state, node)
-    )
-    return cli_making._making(node, box)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rackwright_sim.cli_making import dell_cmc, hpe_oa, powerman, vpcd
+from rackwright_sim.dothill_making import dothill
+from rackwright_sim.equallogic_making import equallogic
 from rackwright_sim.faults import Faults
 from rackwright_sim.ipmi_making import ipmi
 from rackwright_sim.linux_frr_making import linux_frr
@@ -21,6 +23,7 @@ from rackwright_sim.tgt_making import tgt
 
 if TYPE_CHECKING:
     from rackwright_sim.cli_box import Box
+    from rackwright_sim.dothill import DotHill
     from rackwright_sim.ios_device import IosDevice
     from rackwright_sim.ipmi import Ipmi
     from rackwright_sim.linux_frr import FrrDevice
@@ -98,7 +101,15 @@ class _Making:
     """What the simulator of one node consists of."""
 
     device: (
-        Box | FrrDevice | IosDevice | ModalDevice | QBridge | Ipmi | Redfish | SnmpPdu[PduDevice]
+        Box
+        | DotHill
+        | FrrDevice
+        | IosDevice
+        | ModalDevice
+        | QBridge
+        | Ipmi
+        | Redfish
+        | SnmpPdu[PduDevice]
     )
     servers: list[tuple[_Server, Callable[[], Endpoint]]]
     skipped: list[str]
@@ -111,6 +122,7 @@ class Farm:
         self.devices: dict[
             str,
             Box
+            | DotHill
             | FrrDevice
             | IosDevice
             | ModalDevice
@@ -325,7 +337,9 @@ PLATFORMS: dict[str, Callable[[SimNode, Path | None], _Making]] = {
     "cisco_ios": _cisco_ios,
     "dell_cmc": dell_cmc,
     "dell_os10": dell_os10,
+    "dothill": dothill,
     "eaton_epdu": _snmp_pdu,
+    "equallogic": equallogic,
     "hpe_oa": hpe_oa,
     "ipmi": ipmi,
     "linux_frr": linux_frr,

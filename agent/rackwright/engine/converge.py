@@ -170,7 +170,12 @@ class _Run:
         try:
             self.provider.canonical(seen)
         except Permanent:
-            return True
+            # What is there may hold a value that nobody could declare, an empty name, and go all the
+            # same.
+            try:
+                self.provider.canonical(type(seen)(name=seen.name, ensure="absent"))
+            except (Permanent, ValueError):
+                return True
         return False
 
     def carriers(self, observed: Mapping[Address, Resource]) -> Collection[Address]:

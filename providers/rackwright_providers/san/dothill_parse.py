@@ -96,7 +96,8 @@ def said(text: str) -> Said:
     kind = _text(last, "response-type").lower()
     number = last.get("response-type-numeric")
     code = _number(last, "return-code")
-    success = kind == "success" or (not kind and str(number) == "0")
+    # With information or a warning a command has been carried out too.
+    success = kind in ("success", "info", "warning") or (not kind and str(number) == "0")
     if not kind and number is None:  # seen in older XML
         success = code == OK
     return Said(success, code if code is not None else 0, _text(last, "response"), tables)
@@ -210,11 +211,12 @@ def pools(answer: Said) -> dict[str, Pool]:
 
 def secrets(answer: Said) -> dict[str, str | None]:
     """``show chap-records``: the secret by the initiator's name; None where it is not shown."""
-    return {
-        _text(row, "initiator-name"): _text(row, "initiator-secret").strip("*") or None
-        for row in answer.table("chap-records")
-        if _text(row, "initiator-name")
-    }
+    found: dict[str, str | None] = {}
+    for row in answer.table("chap-records"):
+        name, secret = _text(row, "initiator-name"), _text(row, "initiator-secret")
+        if name:
+            found[name] = secret if secret.strip("*") else None
+    return found
 
 
 def first(answer: Said, basetype: str, *names: str) -> str:

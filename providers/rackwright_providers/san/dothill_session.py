@@ -8,6 +8,7 @@ errors and recordings. The array answers 200 whatever comes of a command: its ow
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from contextlib import suppress
 from urllib.parse import quote
@@ -26,6 +27,8 @@ HEADERS = {"datatype": "json"}
 HASHES = ("sha256", "md5")
 """Of ``USER_PASSWORD``: firmware of MSA 2050, ME4 and later, and firmware before that."""
 PROBE = "/show/system"
+TOLD = re.compile(r"/api/login/|/chap-record/")
+"""Paths that hold a secret, which urllib3 would write into the debugging log."""
 
 
 class DotHillReader:
@@ -161,8 +164,14 @@ def says(body: str) -> str:
         return ""
 
 
+def tells_nothing(record: logging.LogRecord) -> bool:
+    """For the log of urllib3, which names the path of every request."""
+    return TOLD.search(record.getMessage()) is None
+
+
 def open_dothill(options: Http, around: Surroundings) -> DotHillReader:
     """Connect and log in: `DotHillWriter` if ``around.writable``, else `DotHillReader`."""
+    logging.getLogger("urllib3.connectionpool").addFilter(tells_nothing)
     session = (DotHillWriter if around.writable else DotHillReader)(options, around)
     try:
         session.log_in()

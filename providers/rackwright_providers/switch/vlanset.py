@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 FIRST, LAST = 1, 4094  # IEEE 802.1Q: 0 and 4095 are reserved
@@ -9,10 +10,22 @@ FIRST, LAST = 1, 4094  # IEEE 802.1Q: 0 and 4095 are reserved
 
 def parse(text: str | int | Iterable[int | str]) -> frozenset[int]:
     """Ids in ``text``. Raises ValueError that names the wrong part."""
+    if isinstance(text, str):
+        return _parsed(text)
     if isinstance(text, int):
-        text = str(text)
-    if not isinstance(text, str):
-        return frozenset().union(*(parse(item) for item in text))
+        return _parsed(str(text))
+    ids: set[int] = set()
+    for item in text:
+        if type(item) is int and FIRST <= item <= LAST:  # most are, and there may be thousands
+            ids.add(item)
+        else:
+            ids |= _parsed(str(item))
+    return frozenset(ids)
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> frozenset[int]:
+    """Of one text; a list is looked at many times in a run."""
     ids: set[int] = set()
     for part in text.replace(" ", "").lower().split(","):
         if part in ("", "none"):
@@ -23,10 +36,14 @@ def parse(text: str | int | Iterable[int | str]) -> frozenset[int]:
         low, dash, high = part.partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
             raise ValueError(f"{part!r} is not a VLAN id or a range of them")
-        first, last = int(low), int(high or low)
+        first = int(low)
+        last = int(high) if dash else first
         if not FIRST <= first <= last <= LAST:
             raise ValueError(f"{part!r} is not within {FIRST}-{LAST}")
-        ids.update(range(first, last + 1))
+        if dash:
+            ids.update(range(first, last + 1))
+        else:
+            ids.add(first)
     return frozenset(ids)
 
 

@@ -1,0 +1,52 @@
+"""The simulated array of the Dot Hill family for a node of a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from rackwright_sim.run import SimNode, _Making
+
+
+def dothill(node: SimNode, state: Path | None) -> _Making:
+    """An array at the URL of the node's way; over HTTPS its certificate follows from its name, and
+    the endpoint's ``host_key`` is its SHA-256, to be pinned as ``fingerprint``."""
+    from rackwright_sim import run
+    from rackwright_sim.dothill import DotHill, DotHillOptions
+
+    plain = DotHillOptions()
+    url = urlsplit(run._one(node, "url", "https://127.0.0.1:0"))
+    tls = url.scheme == "https"
+    array = DotHill(
+        DotHillOptions(
+            name=node.name,
+            username=run._one(node, "username", plain.username),
+            password=run._one(node, "password", plain.password),
+            latency=node.latency,
+        ),
+        host=url.hostname or "127.0.0.1",
+        port=url.port if url.port is not None else 443 if tls else 80,
+        tls=tls,
+        faults=node.faults,
+        state=run._kept(state, node),
+    )
+    others = [run._unsimulated(node, way) for way in node.ways if way.transport != "http"]
+    made = run._Making(array, [], others)
+    server = array.server
+    if any(way.transport == "http" for way in node.ways):
+        made.servers.append(
+            (
+                array,
+                lambda: run.Endpoint(
+                    node.name,
+                    node.platform,
+                    "http",
+                    host=server.host,
+                    port=server.port,
+                    host_key=server.fingerprint,
+                ),
+            )
+        )
+    return made
