@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.real import parts
 
@@ -42,14 +43,8 @@ def ser2net(run: Path, line: str, port: int, *, rfc2217: bool = True) -> Iterato
 
     def listens() -> bool:
         # Without connecting, which would open the line.
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                probe.listen()
-            except OSError:
-                return True
-        return False
+        found = psutil.net_connections("tcp4")
+        return any(one.status == "LISTEN" and one.laddr.port == port for one in found)
 
     with parts.daemon(argv, run / "ser2net.out", ready=listens) as process:
         yield Ser2net(f"{'rfc2217' if rfc2217 else 'socket'}://127.0.0.1:{port}", process)

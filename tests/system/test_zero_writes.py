@@ -13,8 +13,14 @@ import pytest
 from rackwright.model.errors import Permanent
 from rackwright.model.site import Way
 from rackwright.provider import Registry, Surroundings
+from rackwright_providers.chassis.redfish_session import RedfishReader, RedfishWriter
+from rackwright_providers.pdu.powerman_session import PowermanReader, PowermanWriter
+from rackwright_providers.pdu.vpcd_session import VpcdReader, VpcdWriter
+from rackwright_providers.san.dothill_session import DotHillReader, DotHillWriter
+from rackwright_providers.san.tgt_session import TgtReader, TgtWriter
 from rackwright_providers.switch.ovs_session import OvsReader, OvsWriter
 from rackwright_providers.transport.cli import CliReader, CliSession
+from rackwright_providers.transport.ipmi import IpmiReader, IpmiSession
 from rackwright_providers.transport.local import Host, Reader
 from rackwright_providers.transport.snmp import SnmpReader, SnmpSession
 
@@ -24,15 +30,33 @@ from .sites import deployed, write_secrets, write_site
 
 NODES = ("sw1", "pdu1", "web1")
 WRITING = {
-    "backup", "change", "commit", "configure", "execute", "mkdir", "post", "put", "remove", "rmdir",
-    "save", "send", "set", "symlink", "transact", "write",
+    "act", "backup", "change", "commit", "configure", "cycle", "execute", "mkdir", "post", "put",
+    "remove", "request", "rmdir", "save", "send", "set", "switch", "symlink", "tell", "transact", "write",
 }  # fmt: skip
 """What methods that write are called."""
 TYPES: dict[str, tuple[type, type]] = {
     "apc_rpdu": (SnmpReader, SnmpSession),
+    "apc_rpdu2": (SnmpReader, SnmpSession),
+    "arista_eos": (CliReader, CliSession),
     "cisco_ios": (CliReader, CliSession),
+    "dell_cmc": (CliReader, CliSession),
+    "dell_os10": (CliReader, CliSession),
+    "dothill": (DotHillReader, DotHillWriter),
+    "eaton_epdu": (SnmpReader, SnmpSession),
+    "equallogic": (CliReader, CliSession),
+    "hpe_oa": (CliReader, CliSession),
+    "ipmi": (IpmiReader, IpmiSession),
     "linux": (Reader, Host),
+    "linux_frr": (CliReader, CliSession),
     "openvswitch": (OvsReader, OvsWriter),
+    "powerman": (PowermanReader, PowermanWriter),
+    "qbridge": (SnmpReader, SnmpSession),
+    "raritan_pdu2": (SnmpReader, SnmpSession),
+    "redfish": (RedfishReader, RedfishWriter),
+    "servertech_sentry3": (SnmpReader, SnmpSession),
+    "servertech_sentry4": (SnmpReader, SnmpSession),
+    "tgt": (TgtReader, TgtWriter),
+    "vpcd": (VpcdReader, VpcdWriter),
 }
 """What a platform's session is of when it must not write, and when it may."""
 COMMANDS = {"cisco_ios": "configure terminal", "linux": "touch /x"}
@@ -160,14 +184,14 @@ def test_plan_and_why_run_write_nothing_anywhere(rack: Rack) -> None:
 
 
 def test_every_platform_has_its_types_in_the_table() -> None:
-    assert set(TYPES) == set(Registry.installed().platforms)
+    assert {*TYPES, "auto"} == set(Registry.installed().platforms)
 
 
 @pytest.mark.parametrize("platform", TYPES)
 def test_a_session_that_is_not_to_write_has_no_method_for_it(platform: str) -> None:
     reader, writer = TYPES[platform]
     assert issubclass(writer, reader)
-    assert WRITING & set(dir(writer))
+    assert {name for name in set(dir(writer)) - set(dir(reader)) if not name.startswith("_")}
     assert WRITING & set(dir(reader)) == set()
 
 

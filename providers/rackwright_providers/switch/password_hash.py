@@ -31,7 +31,7 @@ def fits(hashed: str, password: str) -> bool:
     Raises Permanent where the system has no crypt(3).
     """
     found = _HASH.fullmatch(hashed)
-    if found is None or "\0" in password:
+    if found is None or int(found[1] or 0) > ROUNDS or "\0" in password:
         return False
     data = ctypes.create_string_buffer(CRYPT_DATA)
     again: bytes | None = _crypt_r()(password.encode(), hashed.encode(), data)
