@@ -239,7 +239,9 @@ def test_it_is_simulated_for_a_site_and_remembers(tmp_path: Path) -> None:
             (end,) = farm.endpoints
             found = {**options, "port": end.port, "host_key": end.host_key}
             around = Surroundings(state=tmp_path, writable=True)
-            with closing(EqualLogic().open(Way("ssh", options=found), around)) as open_session:
+            with closing(
+                EqualLogic().open(Way(transport="ssh", options=found), around)
+            ) as open_session:
                 assert ("volume/data1" in read(open_session, Volume)) == made
                 if not made:
                     open_session.execute("volume create data1 100MB thin-provision")
