@@ -41,7 +41,7 @@ SECRET = "chap-s3cret-01"
 @pytest.mark.parametrize("case", STATUS, ids=str)
 def test_the_status_of_an_answer(case: dict[str, Any]) -> None:
     if "read" not in case:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError):
             dothill_parse.said(case["text"])
         return
     found = dothill_parse.said(case["text"])
