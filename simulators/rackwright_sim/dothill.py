@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
-from xml.sax.saxutils import escape, quoteattr
 
+from rackwright_sim.dothill_text import Tables, answered, size_of
 from rackwright_sim.faults import Faults
 from rackwright_sim.https_server import Answer, Counters, HttpServer, Request
 from rackwright_sim.loop import on_thread
@@ -28,14 +28,9 @@ BLOCK = 512
 PAGE = 4 * 2**20
 """Bytes to which sizes are rounded, down."""
 MOST = 128 * 2**40
-UNITS = {"": 1, "B": 1}
-UNITS |= {f"{letter}IB": 2 ** (10 * power) for power, letter in enumerate("KMGT", start=1)}
-UNITS |= {f"{letter}B": 10 ** (3 * power) for power, letter in enumerate("KMGT", start=1)}
 EXISTS, NO_VOLUME, NO_SESSION, BAD = -10186, -10075, -10027, -10058
 LUN_TAKEN, NO_INITIATOR, NO_POOL, NO_SPACE = -3177, -10386, -10152, -3064
 IQN = "iqn.2015-11.com.hpe:storage.msa2050.2026dd0001"
-
-Tables = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +143,8 @@ class DotHillDevice:
             "response": words,
             "return-code": code,
         }
-        everything = {**tables, "status": [status]}
-        if self.options.xml or headers.get("datatype") != "json":
-            return Answer(200, _xml(everything).encode(), {"Content-Type": "text/xml"})
-        body = {
-            basetype: [{"object-name": _OBJECTS.get(basetype, basetype), **row} for row in rows]
-            for basetype, rows in everything.items()
-        }
-        return Answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        as_xml = self.options.xml or headers.get("datatype") != "json"
+        return answered({**tables, "status": [status]}, as_xml=as_xml)
 
     def _command(self, words: list[str], apply: bool) -> Tables:
         match words:
@@ -206,9 +195,9 @@ class DotHillDevice:
         known, chap = self.data["initiators"], self.data["chap"]
         match words:
             case ["create", "volume", "pool", pool, "size", size, name]:
-                return self._create(pool, _bytes(size), name)
+                return self._create(pool, size_of(size), name)
             case ["expand", "volume", "size", size, name]:
-                more = _bytes(size) // PAGE * PAGE
+                more = size_of(size) // PAGE * PAGE
                 held = self._named(name)
                 if not 0 < more <= MOST - held["size"]:
                     raise Refusal(BAD, "The size is invalid.")
@@ -367,41 +356,6 @@ class DotHillDevice:
         draft = self._state.with_name(f"{self._state.name}.new")
         draft.write_text(json.dumps(self.data, indent=1))
         draft.replace(self._state)
-
-
-_OBJECTS = {"volumes": "volume", "controllers": "controller"}
-"""What the objects of a basetype are called, where it is not the basetype's name."""
-
-
-def _xml(tables: Tables) -> str:
-    """As older firmware writes it: the objects of a volume follow it."""
-    objects: list[str] = []
-    for basetype, rows in tables.items():
-        for row in rows:
-            _object(objects, basetype, row)
-    body = "\n".join(objects)
-    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<RESPONSE VERSION="L100">\n{body}\n</RESPONSE>\n'
-
-
-def _object(objects: list[str], basetype: str, row: Mapping[str, Any]) -> None:
-    name = str(row.get("object-name", _OBJECTS.get(basetype, basetype)))
-    number = len(objects) + 1
-    lines = [
-        f"  <PROPERTY name={quoteattr(key)}>{escape(str(value))}</PROPERTY>"
-        for key, value in row.items()
-        if not isinstance(value, list) and key != "object-name"
-    ]
-    head = f'<OBJECT basetype="{basetype}" name={quoteattr(name)} oid="{number}" format="rows">'
-    objects.append("\n".join([head, *lines, "</OBJECT>"]))
-    for key, value in row.items():
-        for nested in value if isinstance(value, list) else ():
-            _object(objects, key, nested)
-
-
-def _bytes(size: str) -> int:
-    """0 for what is no size."""
-    found = re.fullmatch(r"(\d+)([A-Za-z]*)", size)
-    return int(found[1]) * UNITS.get(found[2].upper(), 0) if found else 0
 
 
 class DotHill:

@@ -133,6 +133,8 @@ def _path(content: bytes) -> Path:
         if octet < 0x80:
             arcs.append(arc)
             arc = 0
+    if not arcs:
+        raise ValueError("an empty name")
     first = min(arcs[0] // 40, 2)
     return (first, arcs[0] - 40 * first, *arcs[1:])
 

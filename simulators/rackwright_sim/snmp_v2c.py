@@ -44,6 +44,10 @@ class Responder:
         self._access = access
         self._view = View()
 
+    def takes(self, datagram: bytes) -> bool:
+        """Whether the datagram is of this version."""
+        return ber.is_v2c(datagram)
+
     def answer(self, datagram: bytes) -> bytes:
         """The datagram that answers this one; empty where none does."""
         try:

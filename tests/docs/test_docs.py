@@ -13,6 +13,7 @@ from rackwright.cli.main import COMMANDS, group
 from rackwright.provider import Registry
 from rackwright_proposals.compile import compile_site
 from rackwright_proposals.tree import Source
+from tests.docs import platform_table
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -95,3 +96,31 @@ def test_every_command_has_help_and_json_where_it_prints(name: str) -> None:
     prints |= {"links", "runs", "why", "sim"}
     if name in prints:
         assert any("--json" in parameter.opts for parameter in command.params)
+
+
+def test_the_table_of_platforms_is_what_was_proven() -> None:
+    text = platform_table.PAGE.read_text()
+    assert text == platform_table.page(text, platform_table.table()), "run `make docs`"
+
+
+def test_every_platform_has_its_notes() -> None:
+    heads = " ".join(
+        line for line in platform_table.PAGE.read_text().splitlines() if line.startswith("### ")
+    )
+    for platform in set(Registry.installed().platforms) - {"auto"}:
+        assert f"`{platform}`" in heads, platform
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        '@pytest.mark.proves("x", "vlan", over="ssh", on="hearsay", by="a friend")',
+        '@pytest.mark.proves("x", over="ssh", on="real", by="y")',
+        '@pytest.mark.proves("x", "vlan", on="real", by="y")',
+        '@pytest.mark.proves(NAME, "vlan", over="ssh", on="real", by="y")',
+    ],
+)
+def test_a_mark_that_proves_nothing_is_found(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(f"{mark}\ndef test_x(): ...\n")
+    with pytest.raises(platform_table.WrongMark, match=r"test_x\.py:1"):
+        list(platform_table.marked(tmp_path))

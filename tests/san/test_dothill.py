@@ -17,11 +17,13 @@ from rackwright.model.errors import Permanent, Rejected, Temporary, Unreachable
 from rackwright.model.facts import FoundLink
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
+from rackwright_providers.identify import identify
 from rackwright_providers.san import dothill_parse, dothill_rules, dothill_steps
 from rackwright_providers.san.dothill import DotHill
 from rackwright_providers.san.dothill_parse import Initiator
 from rackwright_providers.san.dothill_session import DotHillReader, DotHillWriter, is_reading, path
 from rackwright_providers.san.resources import Chap, Export, Volume
+from rackwright_providers.transport import recording
 from rackwright_providers.transport.http import Unauthorized
 from rackwright_sim.dothill import DotHill as Sim
 from rackwright_sim.dothill import DotHillOptions
@@ -162,6 +164,25 @@ def test_wrong_credentials_are_said_without_them(
         hashed = hashlib.new(name, b"rack_wr0ng-of-the-array").hexdigest()
         assert hashed not in f"{error.value}{caplog.text}"
     assert array.counters.requests == 2
+
+
+def test_a_recording_holds_neither_the_hash_nor_the_session_s_key(array: Sim) -> None:
+    recorder = recording.Recording()
+    around = Surroundings(state=Path("/nonexistent"), recorder=recorder)
+    way = Way(transport="http", options=options(array))
+    with closing(DotHill().open(way, around)) as found:
+        found.show("volumes")
+        (key,) = array.device.sessions
+    body = recorder.redacted("dut", "dothill", way, [PASSWORD], "2026-01-01").decode()
+    assert "/api/login/" in body
+    for secret in (key, hashlib.sha256(f"rack_{PASSWORD}".encode()).hexdigest(), PASSWORD):
+        assert secret not in body
+
+
+def test_it_is_told_by_its_page(array: Sim) -> None:
+    way = Way(transport="http", options=options(array))
+    found = identify(way, Surroundings(state=Path("/nonexistent")))
+    assert found.platform == "dothill"
 
 
 def test_the_older_hash_is_sent_only_where_the_newer_was_refused(array: Sim) -> None:

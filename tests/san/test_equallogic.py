@@ -16,6 +16,7 @@ from rackwright.model.errors import Permanent, Rejected, Unreachable
 from rackwright.model.facts import FoundLink
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
+from rackwright_providers.identify import identify
 from rackwright_providers.san import eql_parse, eql_rules, eql_steps
 from rackwright_providers.san.equallogic import SETTINGS, EqualLogic
 from rackwright_providers.san.resources import Chap, Export, Volume
@@ -189,7 +190,10 @@ def test_an_initiator_is_never_locked_out_while_its_record_is_replaced(
     put.apply(found)
     seen = read(found, Export)
     assert (seen[f"export/data1:{WEB}"].chap, seen[f"export/data1:{DB}"].chap) == ("new", "none")
+    writes = box.counters.writes
+    put.apply(found)
     assert set(box.volumes["data1"]["records"]) == {"3", "4"}
+    assert box.counters.writes == writes
     step(eql_steps.DeleteExport, volume="data1", initiator=WEB).apply(found)
     assert set(box.volumes["data1"]["records"]) == {"3"}
 
@@ -229,6 +233,12 @@ def test_a_group_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, group: 
     with pytest.raises(Unreachable):
         found.run("volume show", timeout=0.2)
     assert not found.alive()
+
+
+def test_it_is_told_by_how_it_refuses() -> None:
+    with BoxSsh(Sim()) as ssh:
+        found = identify(way(ssh), Surroundings(state=Path("/nonexistent")))
+    assert found.platform == "equallogic"
 
 
 def test_it_is_simulated_for_a_site_and_remembers(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def blkid(path: Path | str, tag: str) -> str:
     return done.stdout.decode().strip()
 
 
+@pytest.mark.proves("linux", "filesystem", over="local", on="real", by="e2fsprogs and xfsprogs")
 def test_made_once_and_then_left_alone(image: Path, tmp_path: Path) -> None:
     wanted = ext4(image, label="data")
     (change,) = look(ROOT, wanted)

@@ -311,6 +311,13 @@ def _records(folder: str) -> None:
 @pytest.mark.root
 @pytest.mark.apt
 @pytest.mark.skipif(bool(parts.missing("iscsiadm")), reason=parts.missing("iscsiadm"))
+@pytest.mark.proves(
+    "linux",
+    "iscsi_session",
+    over="local",
+    on="real",
+    by="open-iscsi's records; logging in on a stand-in",
+)
 def test_open_iscsis_own_records(tmp_path: Path) -> None:
     reason = parts.no_namespaces()
     if reason:

@@ -62,7 +62,13 @@ class EqualLogic:
     atomic = False
     undoes = False
     object_ids: tuple[str, ...] = ()
-    signs: tuple[str, ...] = (r"Welcome to Group Manager", r"\bEqualLogic\b", r"\bPS Series\b")
+    signs: tuple[str, ...] = (
+        r"Welcome to Group Manager",
+        r"\bEqualLogic\b",
+        r"\bPS Series\b",
+        r"(?m)^[ \t]*% Error - ",
+    )
+    """What it greets with, what it is called, and how it says that a command is none of its own."""
 
     def open(self, way: Way, around: Surroundings) -> CliReader:
         """I/O: a session whose answers can be read; see `cli.open_cli`."""

@@ -120,7 +120,7 @@ class Chap(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "chap"
 
     password: Annotated[str, Secret] | None = None
-    """Where the array does not show it, it is known only to us: what was last applied counts."""
+    """Read back from the array, as itself or as a hash: what cannot be read back is not converged."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}", self.name):
