@@ -1,7 +1,7 @@
 """An SNMP agent (v2c, v3) over UDP whose objects are a device in software.
 
-Version 3 and its security are pysnmp's; what the objects are and what a SET does is the device's. It
-listens on an address of this machine and lives on the event loop that starts it.
+Protocol, security and access control are pysnmp's; what the objects are and what a SET does is the
+device's. It listens on an address of this machine and lives on the event loop that starts it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import random
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -141,29 +141,26 @@ class SnmpAgent:
         self._boots = boots
         self._sets = 0
         self._mute = False
-        self._endpoint: asyncio.DatagramTransport | None = None
-        self._v2c: Any = None
-        self._v3: Any = None
+        self._engine: Any = None
 
     async def start(self) -> None:
         """Listen."""
-        from rackwright_sim.snmp_v2c import Responder
+        from rackwright_sim import snmp_engine
 
-        self._v2c = Responder(self, self._access)
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._endpoint, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Door(self), local_addr=(self.host, self.port), family=family
+        self._engine = snmp_engine.engine(self._engine_id, self._boots, self._access)
+        transport = snmp_engine.attach(self._engine, family, self)
+        snmp_engine.respond(self._engine, self, self._access)
+        endpoint, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: transport, local_addr=(self.host, self.port), family=family
         )
-        self.port = self._endpoint.get_extra_info("sockname")[1]
+        self.port = endpoint.get_extra_info("sockname")[1]
 
     async def stop(self) -> None:
         """Close the socket."""
-        if self._v3 is not None:
-            self._v3.close()
-            self._v3 = None
-        if self._endpoint is not None:
-            self._endpoint.close()
-            self._endpoint = None
+        if self._engine is not None:
+            self._engine.close_dispatcher()
+            self._engine = None
 
     def write(self, bindings: Sequence[tuple[Path, Scalar]]) -> None:
         """A SET that is allowed has come in. Raises SetError."""
@@ -184,37 +181,18 @@ class SnmpAgent:
         ):
             self._mute = True
 
-    def arrived(self, datagram: bytes, address: Any) -> None:
-        """A datagram has come in."""
+    def arrived(self, datagram: bytes, handle: Callable[[], None]) -> None:
+        """A datagram has come in; ``handle`` makes the answer."""
         self.counters.datagrams += 1
         if self.faults.hang or self.faults.refuse:
             return
         if self.latency:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.latency, self._handle, datagram, address)
+            asyncio.get_running_loop().call_later(self.latency, handle)
         else:
-            self._handle(datagram, address)
-
-    def _handle(self, datagram: bytes, address: Any) -> None:
-        if self._endpoint is None:
-            return
-        if self._v2c.takes(datagram):
-            answer = self.leaving(self._v2c.answer(datagram))
-            if answer:
-                self._endpoint.sendto(answer, address)
-            return
-        if self._v3 is None:  # an engine takes a tenth of a second to make
-            from rackwright_sim import snmp_engine
-
-            self._v3 = snmp_engine.Receiver(
-                self, self._engine_id, self._boots, self._access, self._endpoint
-            )
-        self._v3.receive(datagram, address)
+            handle()
 
     def leaving(self, datagram: bytes) -> bytes:
         """An answer goes out: what goes out instead, empty for nothing."""
-        if not datagram:
-            return b""
         if self._mute:  # the answer to the N-th SET is lost, as datagrams are
             self._mute = False
             return b""
@@ -223,11 +201,3 @@ class SnmpAgent:
                 [random.randbytes(len(datagram)), datagram[: len(datagram) // 2], b"\x30\x84"]
             )
         return datagram
-
-
-class _Door(asyncio.DatagramProtocol):
-    def __init__(self, agent: SnmpAgent) -> None:
-        self._agent = agent
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._agent.arrived(data, addr)

@@ -1,9 +1,8 @@
-"""The pysnmp side of `snmp_agent`, for version 3 (and 1): engine, users, and the responders that ask
-the agent."""
+"""The pysnmp side of `snmp_agent`: engine, users, and the responders that ask the agent."""
 
 from __future__ import annotations
 
-import asyncio
+import bisect
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +14,7 @@ from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto import rfc1902, rfc1905
 from pysnmp.smi import error as smi_error
 
-from rackwright_sim.snmp_agent import Access, Gauge, Oid, Scalar, SetError, SnmpAgent, Ticks
-from rackwright_sim.snmp_v2c import View
+from rackwright_sim.snmp_agent import Access, Gauge, Oid, Path, Scalar, SetError, SnmpAgent, Ticks
 
 AUTH = {
     "MD5": config.USM_AUTH_HMAC96_MD5,
@@ -64,40 +62,24 @@ def _areas(access: Access) -> dict[str, str]:
     return {name: f"area{at}" for at, name in enumerate((*access.read, *access.write))}
 
 
-class Receiver:
-    """Takes an agent's datagrams and answers them through ``endpoint``."""
+def attach(made: Any, family: int, agent: SnmpAgent) -> Any:
+    """A transport of ``made`` on which every datagram passes through ``agent``."""
+    six = family == socket.AF_INET6
+    kind = udp6.Udp6AsyncioTransport if six else udp.UdpAsyncioTransport
 
-    def __init__(
-        self,
-        agent: SnmpAgent,
-        engine_id: bytes,
-        boots: int,
-        access: Access,
-        endpoint: asyncio.DatagramTransport,
-    ) -> None:
-        six = endpoint.get_extra_info("socket").family == socket.AF_INET6
-        kind = udp6.Udp6AsyncioTransport if six else udp.UdpAsyncioTransport
+    class Watched(kind):  # type: ignore[misc, valid-type]
+        def datagram_received(self, datagram: bytes, address: Any) -> None:
+            receive = super().datagram_received
+            agent.arrived(datagram, lambda: receive(datagram, address))
 
-        class Watched(kind):  # type: ignore[misc, valid-type]
-            def send_message(self, datagram: Any, address: Any) -> None:
-                left = agent.leaving(bytes(datagram))
-                if left:
-                    super().send_message(left, address)
+        def send_message(self, datagram: Any, address: Any) -> None:
+            left = agent.leaving(bytes(datagram))
+            if left:
+                super().send_message(left, address)
 
-        self._engine = engine(engine_id, boots, access)
-        self._transport = Watched()
-        domain = udp6.DOMAIN_NAME if six else udp.DOMAIN_NAME
-        config.add_transport(self._engine, domain, self._transport)
-        self._transport.connection_made(endpoint)
-        respond(self._engine, agent, access)
-
-    def receive(self, datagram: bytes, address: Any) -> None:
-        """A datagram has come in."""
-        self._transport.datagram_received(datagram, address)
-
-    def close(self) -> None:
-        """Close the endpoint and forget all."""
-        self._engine.close_dispatcher()
+    transport = Watched()
+    config.add_transport(made, udp6.DOMAIN_NAME if six else udp.DOMAIN_NAME, transport)
+    return transport
 
 
 def respond(made: Any, agent: SnmpAgent, access: Access) -> None:
@@ -141,14 +123,16 @@ class _Instrumentation:
         areas = _areas(access)
         self._writers = {(V2C, areas[community]) for community in access.write}
         self._writers |= {(USM, user.name) for user in access.users if user.write}
-        self._view = View()
+        self._held: dict[Path, Scalar] = {}
+        self._order: list[Path] = []
 
     def look(self) -> None:
         """Take the device's objects as they are now."""
-        self._view.look(self._agent)
+        self._held = self._agent.objects.values()
+        self._order = sorted(self._held)
 
     def read_variables(self, *bindings: Any, **_asked: Any) -> list[Any]:
-        held = self._view.held
+        held = self._held
         return [
             (name, _wired(held[tuple(name)]) if tuple(name) in held else rfc1905.noSuchInstance)
             for name, _ in bindings
@@ -157,11 +141,12 @@ class _Instrumentation:
     def read_next_variables(self, *bindings: Any, **_asked: Any) -> list[Any]:
         found = []
         for name, _ in bindings:
-            path = self._view.after(tuple(name))
-            if path is None:
+            place = bisect.bisect_right(self._order, tuple(name))
+            if place == len(self._order):
                 found.append((name, rfc1905.endOfMibView))
             else:
-                found.append((rfc1902.ObjectName(path), _wired(self._view.held[path])))
+                path = self._order[place]
+                found.append((rfc1902.ObjectName(path), _wired(self._held[path])))
         return found
 
     def write_variables(self, *bindings: Any, **asked: Any) -> Sequence[Any]:

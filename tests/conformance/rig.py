@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import msgspec
 import yaml
 
 from rackwright.model.site import Way
 from rackwright_providers.pdu import units
+from rackwright_providers.transport import cli_driver, serial
 
 HERE = Path(__file__).parent
 
@@ -112,12 +114,30 @@ def cases() -> Mapping[str, Case]:
 def rigs(platform: str) -> Mapping[str, Maker]:
     """The rigs of ``platform`` by ``sim``, ``real`` or another word for ids: ``RIGS`` of the module
     ``tests.conformance.rigs.PLATFORM``, or made from its table where it has one and no such module."""
+    found: Mapping[str, Maker]
     if platform in units.platforms() and not (HERE / "rigs" / f"{platform}.py").exists():
         from . import outlet_tables
 
-        return outlet_tables.rigs(units.provider(platform).table)
-    found: Mapping[str, Maker] = importlib.import_module(f"tests.conformance.rigs.{platform}").RIGS
-    return found
+        found = outlet_tables.rigs(units.provider(platform).table)
+    else:
+        found = importlib.import_module(f"tests.conformance.rigs.{platform}").RIGS
+    return {kind: _hurried(maker) for kind, maker in found.items()}
+
+
+def _hurried(maker: Maker) -> Maker:
+    """With lines that answer at once: it is not the waits of a thousand logins that are looked at."""
+
+    @contextmanager
+    def started(where: Path) -> Iterator[RealRig]:
+        with (
+            patch.object(serial, "SLICE", 0.02),
+            patch.object(cli_driver, "NUDGE", 0.3),
+            patch.object(cli_driver, "SETTLE", 0.05),
+            maker(where) as rig,
+        ):
+            yield rig
+
+    return started
 
 
 def fields(items: Sequence[Written]) -> list[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rackwright.model.site import Way
 from rackwright_sim.faults import Faults
-from rackwright_sim.snmp_agent import Access, User
+from rackwright_sim.snmp_agent import Access
 from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 from rackwright_sim.snmp_pdu_unit import PduOptions, Unit
 
@@ -57,7 +57,7 @@ def simulated(unit: Unit, banks: int = 1) -> Maker:
 
     @contextlib.contextmanager
     def started(_: Path) -> Iterator[PduRig]:
-        access = Access(read=(), write=(COMMUNITY,), users=(User("rack", "rack-auth-1"),))
+        access = Access(read=(), write=(COMMUNITY,), users=())
         with SnmpPdu(PduDevice(unit, PduOptions(banks=banks, access=access))) as pdu:
             yield PduRig(pdu)
 

@@ -21,6 +21,7 @@ from rackwright_sim.apc_rpdu import DELAYED_OFF, RpduOptions
 from rackwright_sim.apc_rpdu import ApcRpdu as Unit
 from rackwright_sim.faults import Faults
 from tests.pdu.conftest import ALL, Opener, converge, outlet, plan
+from tests.real.parts import until
 
 V3 = {"version": "3", "username": "rack", "auth": "rack-auth-1", "priv": "rack-priv-1"}
 
@@ -211,8 +212,8 @@ def test_a_unit_that_goes_silent_is_unreachable_and_later_well(opener: Opener) -
             converge(APC, session, Outlet(name="1", state="off"))
         assert not session.alive()
         unit.faults = Faults()
-        assert session.alive()
-        converge(APC, session, Outlet(name="1", state="off"))
+        until(session.alive, 20)
+        converge(APC, opener(APC, unit.port), Outlet(name="1", state="off"))
         assert unit.outlets[1].state == "off"
 
 

@@ -174,14 +174,15 @@ def test_a_unit_that_does_not_answer(desk: Desk, said: Said) -> None:
 
 
 def test_a_unit_that_hangs_in_the_middle(desk: Desk) -> None:
+    desk.unit.outlets[2].reboot = 4
     process = desk.start("reboot", "pdu-a1/2", "--yes")
-    until(lambda: desk.unit.device.history, 20)
+    assert process.stderr
+    assert any("outlet 2 is off" in line for line in process.stderr)  # progress, in plain lines
     desk.unit.faults = Faults(hang=True)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 4
-    assert "outlet 2 is off" in err  # progress, in plain lines
     assert "no answer" in err
-    until(lambda: desk.unit.outlets[2].state == "on")
+    until(lambda: desk.unit.outlets[2].state == "on", 20)
 
 
 def test_killed_in_the_middle_the_unit_ends_it_and_the_next_one_works(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.pdu.snmp_pdu import SnmpPdu
 from rackwright_sim.faults import Faults
 from rackwright_sim.run import SimNode, SimWay, start_for_site
+from rackwright_sim.snmp_agent import Access
 from rackwright_sim.snmp_pdu import PduDevice
 from rackwright_sim.snmp_pdu import SnmpPdu as Unit
 from rackwright_sim.snmp_pdu_unit import PduOptions
@@ -24,8 +25,8 @@ PLATFORMS = sorted(UNITS)
 
 
 def simulated(platform: str, **options: object) -> Unit[PduDevice]:
-    """A unit of 4 outlets in each bank."""
-    given = {"name": "pdu-a1", "outlets": 4, "banks": 1, **options}
+    """A unit of 4 outlets in each bank, for version 2c."""
+    given = {"name": "pdu-a1", "outlets": 4, "banks": 1, "access": Access(users=()), **options}
     return Unit(PduDevice(UNITS[platform], PduOptions(**given)))  # type: ignore[arg-type]
 
 

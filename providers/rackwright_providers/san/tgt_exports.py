@@ -71,8 +71,8 @@ class PutExport(TgtStep):
         open_to = [address for address in live.addresses if address != tgt_conf.NOBODY]
         if open_to:
             raise Rejected(f"the target lets in everybody at {', '.join(open_to)}")
-        for shown in {path, *(lun.path for lun in live.luns)}:
-            for initiator in {self.export.initiator, *live.initiators}:
+        for shown in (path, *(lun.path for lun in live.luns)):
+            for initiator in (self.export.initiator, *live.initiators):
                 if (tgt_conf.volume_of(shown), initiator) not in self.permitted:
                     raise Rejected(f"{initiator} would see {shown} too, which is not declared")
 

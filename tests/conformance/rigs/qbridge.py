@@ -13,7 +13,7 @@ from rackwright.model.site import Way
 from rackwright_sim.faults import Faults
 from rackwright_sim.qbridge import QBridge, QBridgeOptions
 from rackwright_sim.qbridge_mib import Vlan
-from rackwright_sim.snmp_agent import Access, User
+from rackwright_sim.snmp_agent import Access
 
 ROW = r"^1\.3\.6\.1\.2\.1\.17\.7\.1\.4\.3\.1\.\d+"
 
@@ -66,7 +66,7 @@ class Switch:
 
 @contextlib.contextmanager
 def switch(options: QBridgeOptions, _: Path) -> Iterator[Switch]:
-    access = Access(read=(), write=("s3cret-write",), users=(User("rack", "rack-auth-1"),))
+    access = Access(read=(), write=("s3cret-write",), users=())
     with QBridge(replace(options, access=access)) as found:
         device = found.device
         device.vlans[1000] = Vlan("somebody's", {9, 10, 20}, {9})
