@@ -158,6 +158,21 @@ class AdminClient:
         """What came of the newest commits, newest first."""
         return self._list(f"/v1/revisions?limit={limit}", "revisions")
 
+    def sequence(self) -> dict[str, Any]:
+        """``{"commit", "waves", "longest"}``: the order, and where the revision stands in it."""
+        return self._get("/v1/sequence")
+
+    def waiting(self, name: str) -> dict[str, Any]:
+        """Why one node waits, down to the roots."""
+        return self._get(f"/v1/nodes/{_part(name)}/waiting")
+
+    def retire(self, name: str, **said: Any) -> dict[str, Any]:
+        """The node is gone for good: ``who``, ``why``, ``force``, and ``dry_run`` to be told only what
+        would be released."""
+        path = f"/v1/nodes/{_part(name)}/retire"
+        body = msgspec.json.encode(said)
+        return _object(self._http.send("POST", path, self._credential, body=body, again=False))
+
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""
         return self._list("/v1/proposals", "proposals")

@@ -175,6 +175,10 @@ class NodeRunner:
         if reach.note and not report.error:
             note = Masker(secrets.values()).text(reach.note)
             report = msgspec.structs.replace(report, via=f"{report.via} ({note})")
+        if self.source.collects and not why_run:
+            now = self._facts()
+            if now is not None and now.sent:
+                report = msgspec.structs.replace(report, facts_at=now.at)
         if self._behind and not self._mirror_tried and self.source.collects and not why_run:
             self._mirror(file.load())
         return report

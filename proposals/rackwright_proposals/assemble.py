@@ -18,6 +18,7 @@ def needed_nodes(node: RenderedNode) -> set[str]:
     return {
         address.node
         for item in node.resources.values()
+        if item.needs
         for text, _ in item.needs
         if (address := Address.parse(text)).node
     }

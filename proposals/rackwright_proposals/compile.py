@@ -13,13 +13,19 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Node
 from rackwright_proposals import needs
 from rackwright_proposals.assemble import Assembler, needed_nodes
-from rackwright_proposals.documents import Documents, RoleDocument, SiteDocument
+from rackwright_proposals.documents import (
+    HANDOFF_DEADLINE,
+    Documents,
+    RoleDocument,
+    SiteDocument,
+)
 from rackwright_proposals.entries import Nouns
 from rackwright_proposals.links import SiteLink, spell_ports
 from rackwright_proposals.load import load
 from rackwright_proposals.marks import Map, Mark, Problems, origin_of
 from rackwright_proposals.merge import Branch
 from rackwright_proposals.names import natural
+from rackwright_proposals.placing import givers, place
 from rackwright_proposals.readers import read_documents
 from rackwright_proposals.render import RenderedNode, render_node
 from rackwright_proposals.resolve import Resolved, resolve_site
@@ -49,8 +55,19 @@ class _Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Placed:
+    """A node with what others put on it, and what is wrong with that."""
+
+    node: RenderedNode
+    problems: Problems
+
+
+@dataclass(frozen=True, slots=True)
 class _RenderedSite:
     nodes: Mapping[str, RenderedNode]
+    parts: Mapping[str, RenderedNode]
+    """What the roles of each node give, for itself and for others."""
+    placed: Mapping[str, _Placed]
     problems: Mapping[str, Problems]
     assembler: Assembler
 
@@ -71,6 +88,8 @@ class Compiled:
     """Those that the site has, and those of the library that it deploys."""
     links: tuple[SiteLink, ...] = ()
     facts: Mapping[str, Facts] = field(default_factory=dict)
+    handoff_deadline: float = HANDOFF_DEADLINE
+    """Seconds after which a wait for another node is overdue."""
     checked: _Checked | None = field(default=None, repr=False)
     rendered: _RenderedSite | None = field(default=None, repr=False)
 
@@ -121,6 +140,7 @@ def compile_site(
         roles=documents.roles,
         links=resolved.cabling.links,
         facts=dict(facts or {}),
+        handoff_deadline=site.handoff_deadline,
         checked=checked,
     )
     return _render(compiled, checked, set(resolved.nodes))
@@ -137,7 +157,7 @@ def recompile(compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
     known = compiled.facts
     changed = {name for name, new in facts.items() if known.get(name, Facts()).values != new.values}
     merged = {**known, **facts}
-    stale = {name for name, node in rendered.nodes.items() if node.read_facts_of & changed}
+    stale = {name for name, node in rendered.parts.items() if node.read_facts_of & changed}
     checked = replace(checked, world=replace(checked.world, facts=merged))
     if not stale:
         return replace(compiled, facts=merged, checked=checked)
@@ -147,32 +167,71 @@ def recompile(compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
 def _render(compiled: Compiled, checked: _Checked, stale: set[str]) -> Compiled:
     resolved = checked.resolved
     old = compiled.rendered
-    nodes = dict(old.nodes) if old else {}
+    parts = dict(old.parts) if old else {}
     found = dict(old.problems) if old else {}
     for name in resolved.nodes:
         if name not in stale:
             continue
         found[name] = Problems()
-        nodes[name] = _render_node(name, checked, compiled.commit, found[name])
+        parts[name] = _render_node(name, checked, compiled.commit, found[name])
+    parts = {name: parts[name] for name in resolved.nodes}
+    placed = _place(parts, old, stale, resolved)
+    ordered = {name: one.node for name, one in placed.items()}
     problems = Problems()
     problems.take(checked.problems)
     for name in resolved.nodes:
         problems.take(found[name])
+        problems.take(placed[name].problems)
+    changed = {name for name, one in placed.items() if not old or old.placed[name] is not one}
     assembler = old.assembler if old else Assembler(resolved, compiled.commit)
     bundles = dict(compiled.bundles)
-    ordered = {name: nodes[name] for name in resolved.nodes}
     for name, node in ordered.items():
-        concerned = name in stale or needed_nodes(node) & stale or name not in bundles
+        concerned = name in changed or not needed_nodes(node).isdisjoint(changed)
         if concerned or compiled.problems:
-            bundles[name] = assembler.bundle(name, ordered, problems)
-    needs.check_cycles(ordered, problems)
+            made = assembler.bundle(name, ordered, problems)
+            if bundles.get(name) != made:
+                bundles[name] = made
+    if (
+        not old
+        or compiled.problems
+        or not all(needs.alike(old.nodes[name], ordered[name]) for name in changed)
+    ):
+        needs.check_cycles(ordered, problems)
     return replace(
         compiled,
         problems=problems.listed(),
         bundles=bundles,
         checked=checked,
-        rendered=_RenderedSite(ordered, found, assembler),
+        rendered=_RenderedSite(ordered, parts, placed, found, assembler),
     )
+
+
+def _place(
+    parts: Mapping[str, RenderedNode],
+    old: _RenderedSite | None,
+    stale: set[str],
+    resolved: Resolved,
+) -> dict[str, _Placed]:
+    """Each node with what others put on it; the same object where nothing of that has changed."""
+    now = givers(parts)
+    moved = set(stale)
+    if old:
+        for name in stale:
+            moved |= {*parts[name].elsewhere, *old.parts[name].elsewhere}
+    placed = dict(old.placed) if old else {}
+    for name in resolved.nodes:
+        if name not in moved:
+            continue
+        problems = Problems()
+        given = now.get(name, ())
+        node = parts[name]
+        if given:
+            node = place(name, node, given, resolved.attributes, problems)
+        before = placed.get(name)
+        same = before is not None and name not in stale and before.node == node
+        if before is None or not same or len(problems) or len(before.problems):
+            placed[name] = _Placed(node, problems)
+    return {name: placed[name] for name in resolved.nodes}
 
 
 def _render_node(name: str, checked: _Checked, commit: str, problems: Problems) -> RenderedNode:
@@ -182,9 +241,8 @@ def _render_node(name: str, checked: _Checked, commit: str, problems: Problems) 
         for role in resolved.roles_on[name]
         if (name, role) not in resolved.wrong
     ]
-    done = render_node(checked.world, name, roles, checked.nouns, commit, problems)
-    done.broken = done.broken or len(roles) < len(resolved.roles_on[name])
-    return done
+    whole = len(roles) == len(resolved.roles_on[name])
+    return render_node(checked.world, name, roles, checked.nouns, commit, problems, whole)
 
 
 def _port_spelling(nouns: Nouns) -> Callable[[str], str]:
@@ -205,6 +263,7 @@ def _world(
         files=files,
         port_spelling=ports,
         cabled=resolved.sound,
+        containment=resolved.containment,
     )
 
 

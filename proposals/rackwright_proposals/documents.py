@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rackwright.model.site import Way
 from rackwright_proposals.entries import Entry
 from rackwright_proposals.marks import Mark
 from rackwright_proposals.merge import Branch
 
+HANDOFF_DEADLINE = 900.0
+"""Of a site that says nothing of it, in seconds."""
 KINDS = ("site", "node", "role", "proposal")
 
 
@@ -29,6 +31,8 @@ class SiteDocument(Document):
     """The site: its name, the attributes of all nodes, and the platform of each node type."""
 
     platforms: Mapping[str, str]
+    handoff_deadline: float = HANDOFF_DEADLINE
+    """Seconds after which a wait for another node is overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,16 @@ class LinkEnd:
     peer_port: str
     mark: Mark
     peer_mark: Mark
+    trust: Literal["", "declared"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The node that another is in, and its slot there; empty when it is not known."""
+
+    node: str
+    slot: str
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class NodeDocument(Document):
     reached: bool = False
     """It has a `reach`, be it a wrong one."""
     links: tuple[LinkEnd, ...] = ()
+    within: Place | None = None
     networks: tuple[str, ...] = ()
     serial: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

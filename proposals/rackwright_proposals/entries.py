@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rackwright.model.address import NODE_NAME
 from rackwright.model.resource import Resource
 from rackwright_proposals.marks import Map, Mark, Problems, Seq
 from rackwright_proposals.names import nearest, suggest
 from rackwright_proposals.properties import alias_of, build, convert, fields_of, wrong_field
 from rackwright_proposals.shape import typename
-from rackwright_proposals.values import Value, read_expression, read_value
+from rackwright_proposals.values import Value, constant, read_expression, read_value
 
-META = ("each", "when", "needs", "notifies", "destroy", "purge")
+META = ("each", "when", "on", "needs", "notifies", "destroy", "purge")
 ALL = "*"
 _EACH = re.compile(r"\s*([A-Za-z]\w*(?:\s*,\s*[A-Za-z]\w*)*)\s+in\s+(.+)", re.DOTALL)
 
-BUILT_IN = frozenset(("node", "facts", "links", "peer", "template", "secret"))
+BUILT_IN = frozenset(("node", "facts", "links", "peer", "parent", "children", "template", "secret"))
 """Names that every expression sees; no attribute and no loop may take them."""
 
 Nouns = Mapping[str, type[Resource]]
@@ -30,6 +31,16 @@ class Each:
 
     targets: tuple[str, ...]
     items: Value
+    text: str
+    """The expression as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """``on: NODE`` or ``on: EXPRESSION``. Which of the two it is depends on what is in scope."""
+
+    text: str
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,10 @@ class Entry:
     properties: Mapping[str, Value] = field(default_factory=dict)
     each: Each | None = None
     when: Value | None = None
+    on: On | None = None
+    """The node that it goes on, when that is not the one that has the role."""
+    alone: bool = False
+    """``needs: []`` stands on it: it follows nothing that the role puts on other nodes."""
     needs: tuple[Value, ...] = ()
     notifies: tuple[Value, ...] = ()
     destroy: Value | None = None
@@ -73,6 +88,8 @@ def read_entry(
         properties=given,
         each=_read_each(written, problems),
         when=_read_when(written, problems),
+        on=_read_on(written, problems),
+        alone=written.get("needs") == [],
         needs=_read_addresses(written, "needs", problems),
         notifies=_read_addresses(written, "notifies", problems),
         destroy=_read_flag(written, "destroy", problems),
@@ -160,7 +177,7 @@ def _read_each(written: Map, problems: Problems) -> Each | None:
             problems.add(f"each cannot use the name {name!r}, which is built in", mark)
     if len(set(targets)) != len(targets):
         problems.add("each uses one name twice", mark)
-    return Each(targets, read_expression(found[2], mark, problems))
+    return Each(targets, read_expression(found[2], mark, problems), found[2].strip())
 
 
 def _read_when(written: Map, problems: Problems) -> Value | None:
@@ -173,6 +190,23 @@ def _read_when(written: Map, problems: Problems) -> Value | None:
         problems.add(f"when must be an expression, not {typename(value)}", mark)
         return None
     return read_expression(value, mark, problems)
+
+
+def _read_on(written: Map, problems: Problems) -> On | None:
+    if "on" not in written:
+        return None
+    value, mark = written["on"], written.at("on")
+    if not isinstance(value, str) or not value.strip():
+        what = "an empty text" if isinstance(value, str) else typename(value)
+        problems.add(
+            f"on must be a node's name or an expression, not {what}", mark, "e.g. on: peer('eth0')"
+        )
+        return On("", constant(None, mark))
+    text = value.strip()
+    if NODE_NAME.fullmatch(text):
+        # A name such as sw-a1 need not be an expression, and whether it is one is seen in scope.
+        return On(text, read_expression(text, mark, Problems()))
+    return On(text, read_expression(text, mark, problems))
 
 
 def _read_addresses(written: Map, key: str, problems: Problems) -> tuple[Value, ...]:

@@ -133,6 +133,12 @@ class _Missing(StrictUndefined):
     __hash__ = StrictUndefined.__hash__  # type: ignore[assignment]
 
 
+def nothing(message: str) -> Undefined:
+    """What is not there: ``is defined`` and ``default`` can be asked of it, and any use says
+    ``message``."""
+    return _Missing(message)
+
+
 def _not_yet(node: str, path: str, message: str | None = None) -> NotYet:
     return NotYet(node, path)
 

@@ -63,8 +63,12 @@ def connect(nodes: Mapping[str, NodeDocument], commit: str, problems: Problems) 
             elif not _taken(node.name, end, used, problems):
                 origin = origin_of(end.mark, commit)
                 links.append(SiteLink(node.name, end.port, end.peer, end.peer_port, origin))
-                ends[node.name].append(Link(port=end.port, peer=end.peer, peer_port=end.peer_port))
-                ends[end.peer].append(Link(port=end.peer_port, peer=node.name, peer_port=end.port))
+                here = Link(port=end.port, peer=end.peer, peer_port=end.peer_port, trust=end.trust)
+                there = Link(
+                    port=end.peer_port, peer=node.name, peer_port=end.port, trust=end.trust
+                )
+                ends[node.name].append(here)
+                ends[end.peer].append(there)
     return Cabling(
         tuple(sorted(links, key=lambda link: (natural(link.node), natural(link.port)))),
         {name: tuple(sorted(of, key=lambda link: natural(link.port))) for name, of in ends.items()},

@@ -116,6 +116,10 @@ def _on(nodes: list[str]) -> str:
     return f", on {first}" + (f" and {rest} more" if rest else "")
 
 
-def origin_of(mark: Mark, commit: str = "", *, role: str = "", proposal: str = "") -> Origin:
+def origin_of(
+    mark: Mark, commit: str = "", *, role: str = "", proposal: str = "", node: str = ""
+) -> Origin:
     """The origin that bundles carry for what stands at ``mark``."""
-    return Origin(file=mark.file, line=mark.line, commit=commit, role=role, proposal=proposal)
+    return Origin(
+        file=mark.file, line=mark.line, commit=commit, role=role, proposal=proposal, node=node
+    )

@@ -83,12 +83,23 @@ def _note_missing(
     )
 
 
+def alike(one: RenderedNode, other: RenderedNode) -> bool:
+    """Whether two renderings of a node make the same part of the graph."""
+    return one.resources.keys() == other.resources.keys() and all(
+        item.needs == other.resources[key].needs
+        and item.implied == other.resources[key].implied
+        and item.present == other.resources[key].present
+        for key, item in one.resources.items()
+    )
+
+
 def check_cycles(nodes: Nodes, problems: Problems) -> None:
     """Every circle of needs, with its path and lines."""
     graph = {
-        (name, key): list(_edges(name, item, nodes))
+        (name, key): edges
         for name, node in nodes.items()
         for key, item in node.resources.items()
+        if (item.needs or item.implied) and (edges := list(_edges(name, item, nodes)))
     }
     for cycle in _cycles(graph):
         start = cycle.index(min(cycle))
@@ -111,10 +122,10 @@ def _edges(name: str, item: Rendered, nodes: Nodes) -> Iterator[_Key]:
             and nodes[where].resources[key] is not item
         ):
             yield where, key
-    if item.resource.ensure == "present":
+    if item.implied and item.present:
         mine = nodes[name].resources
         for key in item.implied:
-            if key in mine and mine[key].resource.ensure == "present":
+            if key in mine and mine[key].present:
                 yield name, key
 
 
@@ -134,7 +145,7 @@ def _cycles(graph: Mapping[_Key, list[_Key]]) -> Iterator[list[_Key]]:
                 ahead.pop()
             elif state.get(following) == 1:
                 yield path[path.index(following) :]
-            elif following not in state:
+            elif following not in state and following in graph:
                 state[following] = 1
                 path.append(following)
                 ahead.append(iter(graph[following]))

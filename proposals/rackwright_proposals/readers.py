@@ -7,11 +7,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from rackwright_proposals.documents import (
+    HANDOFF_DEADLINE,
     KINDS,
     Deployment,
     Documents,
     LinkEnd,
     NodeDocument,
+    Place,
     ProposalDocument,
     RoleDocument,
     SiteDocument,
@@ -33,8 +35,8 @@ from rackwright_proposals.shape import (
     typename,
 )
 
-NODE_KEYS = ("node", "type", "platform", "reach", "links", "offers", "attributes")
-SITE_KEYS = ("site", "attributes", "defaults")
+NODE_KEYS = ("node", "type", "platform", "reach", "links", "in", "offers", "attributes")
+SITE_KEYS = ("site", "attributes", "defaults", "handoff_deadline")
 ROLE_KEYS = ("role", "description", "for", "attributes", "defaults", "resources")
 PROPOSAL_KEYS = ("proposal", "attributes", "deploy")
 
@@ -114,7 +116,21 @@ def _read_site(name: str, document: Map, commit: str, problems: Problems) -> Sit
         mark=document.mark,
         attributes=_attributes(of, document, "attributes", commit, problems),
         platforms=platforms,
+        handoff_deadline=_read_deadline(of, document, problems),
     )
+
+
+def _read_deadline(of: str, document: Map, problems: Problems) -> float:
+    value = document.get("handoff_deadline", HANDOFF_DEADLINE)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 1:
+        return float(value)
+    what = str(value) if isinstance(value, (int, float)) else typename(value)
+    problems.add(
+        f"handoff_deadline of {of} must be a number of seconds from 1 on, not {what}",
+        document.at("handoff_deadline"),
+        "e.g. handoff_deadline: 900",
+    )
+    return HANDOFF_DEADLINE
 
 
 def _read_node(name: str, document: Map, commit: str, problems: Problems) -> NodeDocument:
@@ -148,6 +164,7 @@ def _read_node(name: str, document: Map, commit: str, problems: Problems) -> Nod
         reach_marks=marks,
         reached="reach" in document,
         links=_read_links(of, document, problems),
+        within=_read_within(of, document, problems),
         networks=as_texts("offers", offers, "networks", problems),
         serial=as_texts("offers", offers, "serial", problems),
         labels=labels,
@@ -159,7 +176,7 @@ def _read_labels(of: str, document: Map, problems: Problems) -> dict[str, str]:
     for key, value in document.items():
         if key in NODE_KEYS:
             continue
-        close = nearest(key, NODE_KEYS, cutoff=0.8)
+        close = nearest(key, [known for known in NODE_KEYS if len(known) > 2], cutoff=0.8)
         if isinstance(value, (Map, Seq)) or value is None:
             hint = f"did you mean {close!r}?" if close else "a label has a single value"
             problems.add(f"{of} has no {key!r}", document.key_at(key), hint)
@@ -174,7 +191,13 @@ def _read_links(of: str, document: Map, problems: Problems) -> tuple[LinkEnd, ..
     links = as_map(of, document, "links", problems)
     ends = []
     for port, value in links.items():
-        mark = links.at(port)
+        mark, trust = links.at(port), False
+        if isinstance(value, Map):
+            written, trust = value, _trusted(port, value, problems)
+            value, mark = written.get("to"), written.at("to")
+            if value is None:
+                problems.add(f"the link of {port} has no far end", mark, "write to: node:port")
+                continue
         if not isinstance(value, str):
             problems.add(
                 f"the link of {port} must be a text, not {typename(value)}",
@@ -186,8 +209,33 @@ def _read_links(of: str, document: Map, problems: Problems) -> tuple[LinkEnd, ..
         if not peer or not colon or not peer_port:
             problems.add(f"{value!r} is not the far end of a link", mark, "write it as node:port")
             continue
-        ends.append(LinkEnd(port, peer, peer_port, links.key_at(port), mark))
+        key = links.key_at(port)
+        ends.append(LinkEnd(port, peer, peer_port, key, mark, "declared" if trust else ""))
     return tuple(ends)
+
+
+def _trusted(port: str, written: Map, problems: Problems) -> bool:
+    """Whether the long form of a link says `trust: declared`."""
+    check_keys(f"the link of {port}", written, ("to", "trust"), problems)
+    if "trust" not in written:
+        return False
+    trusted = bool(written["trust"] == "declared")
+    if not trusted:
+        hint = "leave it out to go by what the devices see"
+        problems.add(f"trust of the link of {port} can only be declared", written.at("trust"), hint)
+    return trusted
+
+
+def _read_within(of: str, document: Map, problems: Problems) -> Place | None:
+    if "in" not in document:
+        return None
+    mark = document.at("in")
+    text = as_text(f"in of {of}", document["in"], mark, problems)
+    node, colon, slot = text.partition(":")
+    if text and (not node or (colon and not slot)):
+        problems.add(f"{text!r} is not a place", mark, "write in: NODE or in: NODE:SLOT")
+        return None
+    return Place(node, slot, mark) if text else None
 
 
 def _read_role(

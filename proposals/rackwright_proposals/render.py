@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NoReturn
 
-from rackwright.model.address import Address
+from rackwright.model.address import NODE_NAME, Address
 from rackwright.model.bundle import Deferred, Origin
 from rackwright.model.resource import Resource, digest, to_data
 from rackwright_proposals.documents import RoleDocument
-from rackwright_proposals.entries import Each, Entry, Nouns, name_of
+from rackwright_proposals.entries import Each, Entry, Nouns, On, name_of
 from rackwright_proposals.expressions import MAX_ITEMS, ExpressionError, NotYet, Scope
 from rackwright_proposals.marks import Mark, Problems, origin_of
 from rackwright_proposals.properties import QUOTE, build
 from rackwright_proposals.scope import NodeScope, NoLink, World
+from rackwright_proposals.target import each_of, item_of, target_of
 from rackwright_proposals.values import Value
 
 
@@ -33,6 +34,29 @@ class Rendered:
     destroy: bool
     implied: tuple[str, ...] = ()
     """Addresses on the same node that come first where they are declared."""
+    item: tuple[str, ...] = ()
+    """Of what goes on another node: the attribute, and the key in it, that `each` took it from."""
+    also: tuple[Origin, ...] = ()
+    """Who else declares the same."""
+
+    @property
+    def key(self) -> str:
+        """Its address, without a node."""
+        return f"{type(self.resource).kind}/{self.data['name']}"
+
+    @property
+    def present(self) -> bool:
+        """It is to be there."""
+        return self.resource.ensure == "present"
+
+
+@dataclass(slots=True)
+class Put:
+    """What the roles of one node put on another."""
+
+    resources: list[Rendered] = field(default_factory=list)
+    deferred: list[Deferred] = field(default_factory=list)
+    broken: bool = False
 
 
 @dataclass(slots=True)
@@ -45,6 +69,12 @@ class RenderedNode:
     read_facts_of: frozenset[str] = frozenset()
     broken: bool = False
     """Something could not be rendered, so what is missing says nothing."""
+    elsewhere: dict[str, Put] = field(default_factory=dict)
+    """What its roles put on other nodes; `placing.place` adds it there."""
+
+    def put(self, node: str) -> Put:
+        """What goes on ``node``."""
+        return self.elsewhere.setdefault(node, Put())
 
 
 class _Skip(Exception):
@@ -58,46 +88,68 @@ def render_node(
     nouns: Nouns,
     commit: str,
     problems: Problems,
+    whole: bool,
 ) -> RenderedNode:
     """The resources of ``name``: ``roles`` come in a fixed order, each with a proposal that
-    deploys it."""
+    deploys it. ``whole``: none of its roles is left out because of its attributes."""
     done = RenderedNode()
     scope = NodeScope(world, name)
     for role, proposal in roles:
-        done.broken = done.broken or not role.complete
-        _Renderer(name, role, proposal, nouns, commit, problems, done).render(
+        whole = whole and role.complete
+        _Renderer(scope, role, proposal, nouns, commit, problems, done).render(
             scope.for_role(role.directory)
         )
+    if not whole:
+        done.broken = True
+        for near in scope.neighbours():
+            done.put(near).broken = True
     done.read_facts_of = frozenset(scope.read_facts_of)
     return done
 
 
 @dataclass(slots=True)
+class _First:
+    """Something that the role puts on another node, and that its resources here follow."""
+
+    address: str
+    each: str
+    index: int | None
+    """Which item of ``each`` it is for; None when that is not known yet."""
+    mark: Mark
+
+
+@dataclass(slots=True)
 class _Renderer:
-    name: str
+    around: NodeScope
     role: RoleDocument
     proposal: str
     nouns: Nouns
     commit: str
     problems: Problems
     done: RenderedNode
+    first: list[_First] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.around.name
 
     def render(self, scope: Scope) -> None:
-        for entry in self.role.resources:
+        # What goes on other nodes comes first: what the role has for this one follows it.
+        for entry in sorted(self.role.resources, key=lambda entry: entry.on is None):
             try:
-                for one in self._scopes(entry, scope):
-                    self._render_one(entry, one)
+                for index, one in self._scopes(entry, scope):
+                    self._render_one(entry, one, index)
             except NotYet as missing:
-                self._defer(entry, f"{entry.kind}/?", missing)
+                self._defer(entry, f"{entry.kind}/?", missing, self._may_go(entry, scope), None)
             except _Skip:
-                self.done.broken = True
+                self._break(self._may_go(entry, scope))
 
-    def _scopes(self, entry: Entry, scope: Scope) -> Iterator[Scope]:
+    def _scopes(self, entry: Entry, scope: Scope) -> Iterator[tuple[int | None, Scope]]:
         if entry.each is None:
-            yield scope
+            yield None, scope
             return
-        for values in self._items(entry.each, scope):
-            yield {**scope, **values}
+        for index, values in enumerate(self._items(entry.each, scope)):
+            yield index, {**scope, **values}
 
     def _items(self, each: Each, scope: Scope) -> list[Mapping[str, Any]]:
         found = self._run(each.items, scope)
@@ -120,21 +172,62 @@ class _Renderer:
                 )
         return [dict(zip(each.targets, item, strict=True)) for item in items]
 
-    def _render_one(self, entry: Entry, scope: Scope) -> None:
+    def _render_one(self, entry: Entry, scope: Scope, index: int | None) -> None:
         address = f"{entry.kind}/?"
+        where: tuple[str, ...] = ()
         try:
             if entry.when is not None and not self._run(entry.when, scope):
                 return
             if entry.purge:
                 self.done.purge.add(entry.kind)
                 return
+            node = self.name if entry.on is None else self._on(entry.on, scope)
+            where = (node,)
             name = self._name(entry, scope)
             address = f"{entry.kind}/{name}"
-            self._declare(self._rendered(entry, name, scope))
+            made = self._rendered(entry, name, scope, node)
+            if node == self.name:
+                self._declare(self._following(made, entry, index))
+                return
+            self.done.put(node).resources.append(replace(made, item=item_of(entry, scope)))
+            if made.present:
+                self.first.append(_First(f"{node}:{made.key}", each_of(entry), index, entry.mark))
         except NotYet as missing:
-            self._defer(entry, address, missing)
+            self._defer(entry, address, missing, where or self._may_go(entry, scope), index)
         except _Skip:
-            self.done.broken = True
+            self._break(where or self._may_go(entry, scope))
+
+    def _on(self, on: On, scope: Scope) -> str:
+        if on.value.constant and not NODE_NAME.fullmatch(on.text):
+            raise _Skip  # it could not be read, which has been told
+        try:
+            return target_of(on, self.name, scope, self.around.world.nodes, self._run)
+        except ExpressionError as error:
+            self._note(str(error), on.value.mark, error.hint)
+
+    def _may_go(self, entry: Entry, scope: Scope) -> tuple[str, ...]:
+        """Where a resource may go that cannot be rendered (yet)."""
+        if entry.on is None:
+            return (self.name,)
+        told, self.problems = self.problems, Problems()
+        try:
+            return (self._on(entry.on, scope),)
+        except (NotYet, _Skip):
+            return self.around.neighbours()
+        finally:
+            self.problems = told
+
+    def _following(self, made: Rendered, entry: Entry, index: int | None) -> Rendered:
+        """``made`` with needs of what the role puts elsewhere: for the same item where both go
+        through the same ``each``, otherwise all of it."""
+        if entry.alone or not self.first or not made.present:
+            return made
+        derived = {
+            one.address: one.mark
+            for one in self.first
+            if one.index is None or one.each != each_of(entry) or one.index == index
+        }
+        return replace(made, needs=tuple({**derived, **dict(made.needs)}.items()))
 
     def _name(self, entry: Entry, scope: Scope) -> str:
         value = self._run(entry.name, scope)
@@ -143,7 +236,7 @@ class _Renderer:
         except ValueError as error:
             self._note(str(error), entry.name.mark)
 
-    def _rendered(self, entry: Entry, name: str, scope: Scope) -> Rendered:
+    def _rendered(self, entry: Entry, name: str, scope: Scope, node: str) -> Rendered:
         given: dict[str, Any] = {}
         missing: NotYet | None = None
         failed = False
@@ -154,8 +247,8 @@ class _Renderer:
                 missing = missing or error
             except _Skip:
                 failed = True
-        needs = self._addresses(entry.needs, scope)
-        notifies = self._addresses(entry.notifies, scope)
+        needs = self._addresses(entry.needs, scope, node)
+        notifies = self._addresses(entry.notifies, scope, node)
         destroy = entry.destroy is not None and self._run(entry.destroy, scope)
         if failed:
             raise _Skip
@@ -180,7 +273,7 @@ class _Renderer:
             data=data,
             digest=self._digest(entry, data),
             mark=entry.mark,
-            origin=self._origin(entry.mark),
+            origin=self._origin(entry.mark, node),
             needs=needs,
             notifies=notifies,
             destroy=destroy,
@@ -201,7 +294,10 @@ class _Renderer:
         except ValueError as error:
             self._note(f"{entry.kind}/{made.name}: {error}", entry.mark)
 
-    def _addresses(self, values: tuple[Value, ...], scope: Scope) -> tuple[tuple[str, Mark], ...]:
+    def _addresses(
+        self, values: tuple[Value, ...], scope: Scope, node: str
+    ) -> tuple[tuple[str, Mark], ...]:
+        """Those that name no node are of ``node``, where the resource goes."""
         found = []
         for value in values:
             text = self._run(value, scope)
@@ -213,11 +309,11 @@ class _Renderer:
                 address = spelled(Address.parse(text), self.nouns)
             except ValueError as error:
                 self._note(str(error), value.mark)
-            found.append((str(address.local if address.node == self.name else address), value.mark))
+            found.append((str(address.local if address.node == node else address), value.mark))
         return tuple(dict(found).items())
 
     def _declare(self, new: Rendered) -> None:
-        key = f"{type(new.resource).kind}/{new.data['name']}"
+        key = new.key
         old = self.done.resources.get(key)
         if old is None:
             self.done.resources[key] = new
@@ -229,16 +325,34 @@ class _Renderer:
                 message = f"{key} is declared twice with different properties, first at {first}"
             self.problems.add(message, second, "give it in one place", self.name)
         else:
-            self.done.resources[key] = _joined(old, new)
+            self.done.resources[key] = joined(old, new)
 
-    def _defer(self, entry: Entry, address: str, missing: NotYet) -> None:
-        self.done.deferred.append(
-            Deferred(
+    def _defer(
+        self,
+        entry: Entry,
+        address: str,
+        missing: NotYet,
+        where: tuple[str, ...],
+        index: int | None,
+    ) -> None:
+        for node in where:
+            deferred = Deferred(
                 address=address,
                 fact=f"{missing.node}:{missing.path}",
-                origin=self._origin(entry.mark),
+                origin=self._origin(entry.mark, node),
             )
-        )
+            if node == self.name:
+                self.done.deferred.append(deferred)
+                continue
+            self.done.put(node).deferred.append(deferred)
+            self.first.append(_First(f"{node}:{address}", each_of(entry), index, entry.mark))
+
+    def _break(self, where: tuple[str, ...]) -> None:
+        for node in where:
+            if node == self.name:
+                self.done.broken = True
+            else:
+                self.done.put(node).broken = True
 
     def _run(self, value: Value, scope: Scope) -> Any:
         try:
@@ -256,9 +370,10 @@ class _Renderer:
         self.problems.add(message, mark, hint, self.name)
         raise _Skip
 
-    def _origin(self, mark: Mark) -> Origin:
+    def _origin(self, mark: Mark, node: str) -> Origin:
         commit = "" if self.role.library else self.commit
-        return origin_of(mark, commit, role=self.role.name, proposal=self.proposal)
+        giver = "" if node == self.name else self.name
+        return origin_of(mark, commit, role=self.role.name, proposal=self.proposal, node=giver)
 
 
 def spelled(address: Address, nouns: Nouns) -> Address:
@@ -267,10 +382,12 @@ def spelled(address: Address, nouns: Nouns) -> Address:
     return address._replace(name=noun.spelling(address.name)) if noun else address
 
 
-def _joined(old: Rendered, new: Rendered) -> Rendered:
+def joined(old: Rendered, new: Rendered) -> Rendered:
     """One resource of two entries that say the same: what either needs, it needs."""
+    also = (*old.also, new.origin, *new.also)
     return replace(
         old,
+        also=tuple(dict.fromkeys(one for one in also if one != old.origin)),
         needs=tuple({**dict(new.needs), **dict(old.needs)}.items()),
         notifies=tuple({**dict(new.notifies), **dict(old.notifies)}.items()),
         destroy=old.destroy or new.destroy,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rackwright.model.bundle import Origin
 from rackwright.model.site import Node
+from rackwright_proposals.containment import Containment, contain
 from rackwright_proposals.documents import (
     Documents,
     NodeDocument,
@@ -34,6 +35,7 @@ class Resolved:
     site: SiteDocument
     documents: Documents
     cabling: Cabling
+    containment: Containment
     nodes: Mapping[str, Node]
     deploys: Mapping[str, Mapping[str, tuple[str, ...]]]
     """Proposal → role → nodes."""
@@ -70,7 +72,8 @@ def resolve_site(
     """Everything about a site that needs no rendering. ``roles`` are all role names there are."""
     nodes = {name: documents.nodes[name] for name in sorted(documents.nodes, key=natural)}
     before = len(problems)
-    cabling = connect(nodes, commit, problems)
+    linked, containment = contain(nodes, problems)
+    cabling = connect(linked, commit, problems)
     cabled = len(problems) == before
     made = {
         name: Node(
@@ -98,6 +101,7 @@ def resolve_site(
         site=site,
         documents=documents,
         cabling=cabling,
+        containment=containment,
         nodes=made,
         deploys=deploys.by_proposal,
         roles_on={name: tuple(sorted(found)) for name, found in deploys.roles.items()},

@@ -28,6 +28,7 @@ _SECRET: Schema = {
 _EXPRESSION: Schema = {"type": "string", "pattern": r"\{\{|\{%"}
 _EXPRESSIONS: Schema = {"type": "array", "contains": _EXPRESSION}
 _ATTRIBUTES: Schema = {"type": "object"}
+_FAR_END: Schema = {"type": "string", "pattern": "^[^:]+:.+$"}
 _META: dict[str, Schema] = {
     "each": {
         "type": "string",
@@ -35,6 +36,7 @@ _META: dict[str, Schema] = {
         "description": "NAME in EXPRESSION",
     },
     "when": {"type": ["string", "boolean"], "description": "an expression, without braces"},
+    "on": {"type": "string", "description": "the node that it goes on: its name, or an expression"},
     "needs": {**_TEXTS, "description": "[node:]type/name of what must come first"},
     "notifies": {**_TEXTS, "description": "type/name of what restarts or reloads once, at the end"},
     "destroy": {"anyOf": [{"type": "boolean"}, _EXPRESSION], "description": "data may be lost"},
@@ -69,6 +71,11 @@ def _site() -> Schema:
                 "additionalProperties": platform,
                 "description": "by node type",
             },
+            "handoff_deadline": {
+                "type": "number",
+                "minimum": 1,
+                "description": "seconds after which a wait for another node is overdue",
+            },
         },
     )
 
@@ -88,9 +95,20 @@ def _node(definitions: dict[str, Any]) -> Schema:
             "reach": {**ways, "description": "best first; the next is tried when one fails"},
             "links": {
                 "type": "object",
-                "additionalProperties": {"type": "string", "pattern": "^[^:]+:.+$"},
-                "description": "port to node:port",
+                "additionalProperties": {
+                    "anyOf": [
+                        _FAR_END,
+                        {
+                            "type": "object",
+                            "properties": {"to": _FAR_END, "trust": {"const": "declared"}},
+                            "required": ["to"],
+                            "additionalProperties": False,
+                        },
+                    ]
+                },
+                "description": "port to node:port; trust: declared where what is seen is wrong",
             },
+            "in": {"type": "string", "description": "NODE or NODE:SLOT that it is in"},
             "offers": offers,
             "attributes": _ATTRIBUTES,
         },

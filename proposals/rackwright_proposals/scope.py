@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import pass_context
@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 from rackwright.model.facts import Facts
 from rackwright.model.site import Link, Node
 from rackwright_proposals import expressions
+from rackwright_proposals.containment import Containment
 from rackwright_proposals.expressions import ExpressionError, FactsMap, Scope
 from rackwright_proposals.merge import Branch
 from rackwright_proposals.names import natural, suggest
@@ -29,12 +30,11 @@ class NodeView:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The node and port at the other end of a link."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another node."""
 
     node: str
-    port: str
     type: str
     platform: str
     labels: Mapping[str, str]
@@ -45,6 +45,21 @@ class Peer:
     def facts(self) -> FactsMap:
         """What discovery found on that node."""
         return self._facts(self.node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer(Neighbour):
+    """The node and port at the other end of a link."""
+
+    port: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative(Neighbour):
+    """The node that this one is in, or one that is in this one."""
+
+    slot: str
+    """Of the outer one; empty when it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,8 @@ class World:
     port_spelling: Callable[[str], str] = str
     """The one name of a switch's port."""
     cabled: bool = True
-    """All links are right, so a missing one is a role's mistake."""
+    """All links and places are right, so a missing one is a role's mistake."""
+    containment: Containment = field(default_factory=Containment)
 
 
 class NodeScope:
@@ -80,6 +96,8 @@ class NodeScope:
                 "facts": self._facts_of(name),
                 "links": {port: self._view(link) for port, link in self._links.items()},
                 "peer": self._peer,
+                "parent": self._parent,
+                "children": self._children,
                 "secret": secret_marker,
             }
         )
@@ -105,17 +123,42 @@ class NodeScope:
             )
         return self._view(link)
 
+    def neighbours(self) -> tuple[str, ...]:
+        """All nodes that a link or a place joins with this one."""
+        place = self.world.containment.parents.get(self.name)
+        found = [link.peer for link in self._links.values()]
+        found += [place.node] if place else []
+        found += self.world.containment.children.get(self.name, ())
+        return tuple(dict.fromkeys(found))
+
+    def _parent(self) -> Any:
+        place = self.world.containment.parents.get(self.name)
+        if place is None:
+            if not self.world.cabled:
+                raise NoLink("in")
+            return expressions.nothing(f"{self.name} is in no other node: give it in: NODE")
+        return Relative(slot=place.slot, **self._about(place.node))
+
+    def _children(self) -> list[Relative]:
+        containment = self.world.containment
+        return [
+            Relative(slot=containment.parents[name].slot, **self._about(name))
+            for name in containment.children.get(self.name, ())
+        ]
+
     def _view(self, link: Link) -> Peer:
-        node = self.world.nodes[link.peer]
-        return Peer(
-            node=link.peer,
-            port=link.peer_port,
-            type=node.type,
-            platform=node.platform,
-            labels=self.world.labels[link.peer],
-            attributes=self.world.attributes[link.peer].data,
-            _facts=self._facts_of,
-        )
+        return Peer(port=link.peer_port, **self._about(link.peer))
+
+    def _about(self, name: str) -> dict[str, Any]:
+        node = self.world.nodes[name]
+        return {
+            "node": name,
+            "type": node.type,
+            "platform": node.platform,
+            "labels": self.world.labels[name],
+            "attributes": self.world.attributes[name].data,
+            "_facts": self._facts_of,
+        }
 
     def _facts_of(self, name: str) -> FactsMap:
         self.read_facts_of.add(name)

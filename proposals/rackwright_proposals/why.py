@@ -51,8 +51,12 @@ class WhyResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     data: dict[str, Any] = {}
     origin: Origin
     role: str
+    put_by: str = ""
+    """The node whose role put it here, when that is another."""
+    also: tuple[Origin, ...] = ()
+    """Who else declares the same."""
     proposals: tuple[str, ...] = ()
-    """All that deploy that role on that node."""
+    """All that deploy that role on that node, or on the one that put it here."""
     needs: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()
     """Addresses with their nodes."""
@@ -138,14 +142,17 @@ def _of_resource(
     compiled: Compiled, resolved: Resolved, node: str, declared: Declared
 ) -> WhyResource:
     address = str(declared.address)
-    role = declared.origin.role
+    origin = declared.origin
+    rendered = compiled.rendered.nodes[node].resources.get(address) if compiled.rendered else None
     return WhyResource(
         node=node,
         address=address,
         data=declared.data,
-        origin=declared.origin,
-        role=role,
-        proposals=_proposals(resolved, node, role),
+        origin=origin,
+        role=origin.role,
+        put_by=origin.node,
+        also=rendered.also if rendered else (),
+        proposals=_proposals(resolved, origin.node or node, origin.role),
         needs=tuple(need.address for need in declared.needs),
         needed_by=tuple(_needed_by(compiled, node, address)),
     )
@@ -157,7 +164,8 @@ def _of_deferred(resolved: Resolved, node: str, deferred: Deferred) -> WhyResour
         address=deferred.address,
         origin=deferred.origin,
         role=deferred.origin.role,
-        proposals=_proposals(resolved, node, deferred.origin.role),
+        put_by=deferred.origin.node,
+        proposals=_proposals(resolved, deferred.origin.node or node, deferred.origin.role),
         waits_for=deferred.fact,
     )
 

@@ -33,7 +33,7 @@ from rackwright_store.http import (
     read_body,
 )
 from rackwright_store.live import Served, differing
-from rackwright_store.service import Service
+from rackwright_store.service import RETIRE_AFTER, Service
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,15 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     nodes: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=1000)]
     ttl: Annotated[float, msgspec.Meta(ge=1, le=2592000)] = 3600.0
+
+
+class Retire(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /v1/nodes/{node}/retire."""
+
+    who: Text
+    why: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    force: bool = False
+    dry_run: bool = False
 
 
 class Watched(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,8 +98,11 @@ def build(service: Service) -> Starlette:
         Route("/v1/nodes/{node}/ledger", api.ledger, methods=["GET", "PUT"]),
         Route("/v1/nodes/{node}/reports", api.reports, methods=post),
         Route("/v1/nodes/{node}/reports/{id}", api.report, methods=get),
+        Route("/v1/nodes/{node}/waiting", api.waiting, methods=get),
+        Route("/v1/nodes/{node}/retire", api.retire, methods=post),
         Route("/v1/enrol", api.enrol, methods=post),
         Route("/v1/status", api.status, methods=get),
+        Route("/v1/sequence", api.sequence, methods=get),
         Route("/v1/nodes", api.nodes, methods=get),
         Route("/v1/nodes/{node}", api.node, methods=get),
         Route("/v1/runs", api.runs, methods=get),
@@ -220,6 +232,35 @@ class Api:
         if found is None:
             raise self._unknown(name)
         return json_response(found)
+
+    async def sequence(self, request: Request) -> Response:
+        self._admin(request)
+        return json_response(await self._service.sequence())
+
+    async def waiting(self, request: Request) -> Response:
+        self._admin(request)
+        node = request.path_params["node"]
+        if node not in self._service.live.bundles:
+            raise self._unknown(node)
+        return json_response(await self._service.waiting(node))
+
+    async def retire(self, request: Request) -> Response:
+        self._admin(request)
+        node, service = request.path_params["node"], self._service
+        asked = decode(await read_body(request, SMALL), Retire)
+        if not service.known(node):
+            raise HttpError(404, f"nothing is known of a node {node!r}", "rackwright node shows those of the site")  # fmt: skip
+        if asked.dry_run:
+            retirement = service.would_retire(node, asked.who, asked.why)
+        elif service.reported_lately(node) and not asked.force:
+            raise HttpError(
+                409,
+                f"{node} is in the site, and has reported within the last {RETIRE_AFTER / 60:.0f} min",
+                "take it out of the site, or say --force if it is gone for good all the same",
+            )
+        else:
+            retirement = await service.retire(node, asked.who, asked.why)
+        return json_response(msgspec.to_builtins(retirement))
 
     async def runs(self, request: Request) -> Response:
         self._admin(request)

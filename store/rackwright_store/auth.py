@@ -57,11 +57,15 @@ class Credentials:
         """Whether ``node`` has a credential."""
         return node in self._by_node
 
-    def replace(self, node: str, credential_hash: str) -> None:
-        """``node`` has a new credential; its old one is worth nothing now."""
+    def end(self, node: str) -> None:
+        """The credential of ``node`` is worth nothing now."""
         old = self._by_node.pop(node, None)
         if old is not None:
             self._owner.pop(old, None)
+
+    def replace(self, node: str, credential_hash: str) -> None:
+        """``node`` has a new credential; its old one is worth nothing now."""
+        self.end(node)
         self._by_node[node] = credential_hash
         self._owner[credential_hash] = node
 

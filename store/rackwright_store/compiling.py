@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from rackwright.model.facts import Facts
+from rackwright.model.resource import Resource
 from rackwright.provider import Registry
 from rackwright_proposals.compile import Compiled, compile_site, recompile
+from rackwright_proposals.sequence import Implied, implied_of
 from rackwright_proposals.tree import Source, belongs
 
 
@@ -45,6 +47,18 @@ class SiteCompiler:
             }
             for proposal in compiled.proposals.values()
         ]
+
+    def implied(self, compiled: Compiled) -> Implied:
+        """What resources imply on their own node."""
+        return implied_of(compiled)
+
+    def spelling(self, port: str) -> str:
+        """The one name of a switch's port, by its noun."""
+        return self._nouns.get("port", Resource).spelling(port)
+
+    def handoff_deadline(self, compiled: Compiled) -> float:
+        """Seconds after which a wait is overdue."""
+        return compiled.handoff_deadline
 
     def why(self, compiled: Compiled, node: str, path: str) -> dict[str, Any]:
         """Where a value came from."""

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from rackwright.model.errors import Permanent, Problem
 from rackwright_store.runs import RunSummary
+from rackwright_store.standing import Standing
 
 REPORTS_KEPT = 100
 """Runs (and as many dry runs) kept per node; the newest stay."""
@@ -59,6 +60,18 @@ verified = sa.Table(
     sa.Column("address", sa.String, primary_key=True),
     sa.Column("digest", sa.String, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+)
+standings = sa.Table(
+    "standings",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+retired = sa.Table(
+    "retired",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
 )
 credentials = sa.Table(
     "credentials",
@@ -104,6 +117,17 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool
     problems: tuple[Problem, ...] = ()
     at: float
+
+
+class Retirement(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that is gone for good: who said so, when and why, and what this let go of."""
+
+    node: str
+    at: float
+    who: str
+    why: str
+    released: tuple[str, ...] = ()
+    """Addresses on other nodes that it rested on, by its ledger's mirror."""
 
 
 class Database:
@@ -167,6 +191,16 @@ class Database:
         with self._write() as connection:
             _replace(connection, facts, {"node": node}, {"body": body, "at": at})
 
+    def facts_at(self) -> dict[str, float]:
+        """When each node's facts were last found to be so."""
+        with self._engine.connect() as connection:
+            return {row.node: row.at for row in connection.execute(sa.select(facts.c.node, facts.c.at))}  # fmt: skip
+
+    def confirm_facts(self, node: str, at: float) -> None:
+        """A node's facts were found again, as they are kept."""
+        with self._write() as connection:
+            connection.execute(sa.update(facts).where(facts.c.node == node).values(at=at))
+
     def all_ledgers(self) -> dict[str, bytes]:
         """Mirrored ledgers as they came (JSON), by node."""
         with self._engine.connect() as connection:
@@ -192,9 +226,10 @@ class Database:
         *,
         set_verified: Mapping[str, str],
         clear_verified: Iterable[str],
+        standing: Mapping[str, Standing] | None = None,
     ) -> bool:
-        """Keep one report and what it verified, together. False when it is known already, and then
-        nothing is changed."""
+        """Keep one report, what it verified and where its resources stand (None: as before),
+        together. False when it is known already, and then nothing is changed."""
         node = summary.node
         with self._write() as connection:
             known = sa.select(reports.c.id).where(
@@ -229,6 +264,9 @@ class Database:
                         for address, digest in set_verified.items()
                     ],
                 )
+            if standing is not None:
+                stand = msgspec.json.encode(standing)
+                _replace(connection, standings, {"node": node}, {"body": stand})
             of_kind = (reports.c.node == node) & (reports.c.why_run == summary.why_run)
             oldest_kept = (
                 sa.select(reports.c.finished)
@@ -240,6 +278,31 @@ class Database:
             )
             connection.execute(sa.delete(reports).where(of_kind, reports.c.finished < oldest_kept))
             return True
+
+    def all_standings(self) -> dict[str, dict[str, Standing]]:
+        """Where each node's resources stood after its newest run."""
+        with self._engine.connect() as connection:
+            return {
+                row.node: msgspec.json.decode(row.body, type=dict[str, Standing])
+                for row in connection.execute(sa.select(standings))
+            }
+
+    def retire(self, retirement: Retirement) -> None:
+        """Note a retirement, and forget what opened doors for the node and what it held."""
+        node = retirement.node
+        with self._write() as connection:
+            for table in (credentials, tokens, ledgers, verified, standings):
+                connection.execute(sa.delete(table).where(table.c.node == node))
+            _replace(connection, retired, {"node": node}, {"body": msgspec.json.encode(retirement)})
+
+    def all_retired(self) -> dict[str, Retirement]:
+        """The nodes that are retired."""
+        with self._engine.connect() as connection:
+            found = [
+                msgspec.json.decode(row.body, type=Retirement)
+                for row in connection.execute(sa.select(retired))
+            ]
+        return {retirement.node: retirement for retirement in found}
 
     def has_report(self, node: str, identity: str) -> bool:
         """Whether this report was kept already."""
@@ -311,6 +374,7 @@ class Database:
             if used.rowcount != 1:
                 return False
             _replace(connection, credentials, {"node": node}, {"hash": credential_hash, "at": now})
+            connection.execute(sa.delete(retired).where(retired.c.node == node))
             return True
 
     def add_revision(self, revision: Revision) -> None:

@@ -22,10 +22,21 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes of ``needs``."""
     present: frozenset[str]
     """Our ``type/name`` that are to be there; nothing else is ever removed."""
+    deferred: frozenset[str] = frozenset()
+    """Our ``type/name`` (or ``type/?``) that are not rendered yet; these stay as they are."""
+
+    def leaves(self, address: str) -> bool:
+        """Whether ``address`` of ours is to go."""
+        return (
+            address not in self.present
+            and address not in self.deferred
+            and f"{address.partition('/')[0]}/?" not in self.deferred
+        )
 
 
 class _Entry(msgspec.Struct):
     needs: tuple[str, ...] = ()
+    called: str = ""
 
 
 class _Ledger(msgspec.Struct):
@@ -48,6 +59,7 @@ def wants_of(bundle: Bundle) -> Wants:
             for item in bundle.resources
             if item.data.get("ensure", "present") != "absent"
         ),
+        deferred=frozenset(item.address for item in bundle.deferred),
     )
 
 
@@ -56,15 +68,28 @@ def rests_of(node: str, ledger: bytes) -> Rests:
     ValueError for what is no ledger."""
     found: dict[str, dict[str, list[str]]] = {}
     for ours, entry in msgspec.json.decode(ledger, type=_Ledger).entries.items():
-        Address.parse(ours)
+        Address.parse(entry.called or ours)
         for text in entry.needs:
             need = Address.parse(text)
             if need.node not in ("", node):
-                found.setdefault(need.node, {}).setdefault(str(need.local), []).append(ours)
+                found.setdefault(need.node, {}).setdefault(str(need.local), []).append(
+                    entry.called or ours
+                )
     return {
         other: {address: tuple(sorted(users)) for address, users in uses.items()}
         for other, uses in found.items()
     }
+
+
+def rests_here(node: str, ledger: bytes) -> dict[str, tuple[str, ...]]:
+    """What of ``node`` rests on what of itself by its mirrored ledger: ``type/name`` → its users."""
+    found: dict[str, list[str]] = {}
+    for ours, entry in msgspec.json.decode(ledger, type=_Ledger).entries.items():
+        for text in entry.needs:
+            need = Address.parse(text)
+            if need.node in ("", node):
+                found.setdefault(str(need.local), []).append(entry.called or ours)
+    return {address: tuple(sorted(users)) for address, users in found.items()}
 
 
 def gates_of(
@@ -72,9 +97,11 @@ def gates_of(
     wants: Wants,
     verified: Mapping[str, Mapping[str, str]],
     rests: Iterable[tuple[str, Rests]],
+    others: Mapping[str, Wants] | None = None,
 ) -> Gates:
     """The gates of ``node``. ``verified`` is digest by node and ``type/name``; ``rests`` has the
-    ledgers of the other nodes of the site.
+    ledgers of the other nodes; ``others`` what these want now: who is to go holds what stays, too, so that
+    a port is not moved away under a mount that is about to be taken off.
 
     What is verified at a digest that nobody asks for, and what is held but wanted anyway, opens
     and closes nothing; it is left out so that it wakes nobody.
@@ -87,8 +114,12 @@ def gates_of(
     held: dict[str, list[str]] = {}
     for other, uses in rests:
         for ours, users in uses.get(node, {}).items():
-            if ours not in wants.present:
-                held.setdefault(ours, []).extend(f"{other}:{user}" for user in users)
+            if ours in wants.present:
+                theirs = None if others is None else others.get(other)
+                if others is None or (theirs is not None and not any(map(theirs.leaves, users))):
+                    continue
+                users = tuple(user for user in users if theirs is None or theirs.leaves(user))
+            held.setdefault(ours, []).extend(f"{other}:{user}" for user in users)
     return Gates(
         verified=dict(sorted(met.items())),
         held={ours: tuple(sorted(users)) for ours, users in sorted(held.items())},

@@ -5,14 +5,17 @@ Lives in the event loop; whatever changes here is in the database already.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from rackwright.model.bundle import Bundle, Gates
+from rackwright_proposals.evidence import LinkState, contradicted
 from rackwright_store.gates import Rests, Wants, gates_of, rests_of, wants_of
 from rackwright_store.runs import RunSummary, Verification
+from rackwright_store.standing import Standing
 from rackwright_store.wake import Waiters
 
 
@@ -39,6 +42,7 @@ class Prepared(NamedTuple):
 
     served: dict[str, Served]
     wants: dict[str, Wants]
+    links: tuple[LinkState, ...] = ()
 
 
 class Live:
@@ -49,6 +53,7 @@ class Live:
         verified: Mapping[str, Mapping[str, str]],
         ledgers: Mapping[str, bytes],
         last_runs: Mapping[str, RunSummary],
+        standings: Mapping[str, Mapping[str, Standing]] | None = None,
     ) -> None:
         self.waiters = Waiters()
         self.bundles: dict[str, Served] = {}
@@ -56,6 +61,13 @@ class Live:
         self.verified: dict[str, dict[str, str]] = {node: dict(found) for node, found in verified.items()}  # fmt: skip
         self.ledgers: dict[str, bytes] = dict(ledgers)
         self.last_runs: dict[str, RunSummary] = dict(last_runs)
+        self.standings: dict[str, Mapping[str, Standing]] = dict(standings or {})
+        self.told: dict[str, float] = {}
+        """When each node's bundle last changed, in Unix seconds."""
+        self.deferred: dict[str, dict[str, float]] = {}
+        """Node → deferred address → since when."""
+        self.links: tuple[LinkState, ...] = ()
+        self._contradicted: dict[str, dict[str, str]] = {}
         self._wants: dict[str, Wants] = {}
         self._needed_by: dict[str, set[str]] = {}
         self._rests: dict[str, Rests] = {}
@@ -95,17 +107,23 @@ class Live:
             wanted[node] = before if before is not None and before == now else now
         return Prepared(served, wanted)
 
-    def install(self, prepared: Prepared) -> frozenset[str]:
-        """Put these bundles in force. Wakes and returns the nodes whose bundle or gates changed."""
+    def install(self, prepared: Prepared, at: float | None = None) -> frozenset[str]:
+        """Put these bundles in force, since ``at`` (Unix seconds; None: now). Wakes and returns the
+        nodes whose bundle or gates changed."""
+        at = time.time() if at is None else at
         old, new = self.bundles, prepared.served
         changed = old.keys() - new.keys()
         changed |= {node for node in new if node not in old or old[node].etag != new[node].etag}
-        if old.keys() == new.keys():
-            concerned = {
-                n for n, wants in prepared.wants.items() if wants is not self._wants.get(n)
-            }
-        else:
-            concerned = set(new)  # who is in the site decides who can hold something
+        self.told = {node: at if node in changed else self.told[node] for node in new}
+        for node in changed:
+            self._note_deferred(node, new.get(node), at)
+        concerned = {n for n, wants in prepared.wants.items() if wants is not self._wants.get(n)}
+        concerned |= self._set_links(prepared.links)
+        concerned |= {
+            other
+            for node in (concerned | (old.keys() - new.keys()))
+            for other in self._rests.get(node, ())
+        }
         self.bundles, self._wants = new, prepared.wants
         self._needed_by = {}
         for node, wants in self._wants.items():
@@ -117,9 +135,24 @@ class Live:
         self.waiters.wake(changed)
         return frozenset(changed)
 
-    def note_run(self, summary: RunSummary, verification: Verification) -> frozenset[str]:
+    def _note_deferred(self, node: str, served: Served | None, at: float) -> None:
+        bundle = served.value if served else None
+        before = self.deferred.pop(node, {})
+        if isinstance(bundle, Bundle) and bundle.deferred:
+            self.deferred[node] = {
+                item.address: before.get(item.address, at) for item in bundle.deferred
+            }
+
+    def note_run(
+        self,
+        summary: RunSummary,
+        verification: Verification,
+        standing: Mapping[str, Standing] | None = None,
+    ) -> frozenset[str]:
         """A report was kept. Wakes and returns the nodes whose gates changed."""
         node = summary.node
+        if standing is not None:
+            self.standings[node] = standing
         last = self.last_runs.get(node)
         if not summary.why_run and (last is None or summary.finished >= last.finished):
             self.last_runs[node] = summary
@@ -137,6 +170,31 @@ class Live:
         self.ledgers[node] = body
         self._set_rests(node, rests)
         return self._refresh(before | set(rests))
+
+    def note_links(self, links: tuple[LinkState, ...]) -> frozenset[str]:
+        """Links were seen anew. Wakes and returns the nodes whose gates changed."""
+        return self._refresh(self._set_links(links))
+
+    def _set_links(self, links: tuple[LinkState, ...]) -> set[str]:
+        """Returns the nodes at which another link is contradicted than before."""
+        old, new = self._contradicted, contradicted(links)
+        self.links, self._contradicted = links, new
+        return {node for node in old.keys() | new.keys() if old.get(node) != new.get(node)}
+
+    def retire(self, node: str) -> frozenset[str]:
+        """``node`` is gone for good: what it had verified is not there, and it holds nothing. Wakes
+        and returns the nodes whose gates changed."""
+        before = set(self._rests.get(node, ()))
+        for table in (self.verified, self.standings, self.ledgers):
+            table.pop(node, None)
+        self._set_rests(node, {})
+        del self._rests[node]
+        return self._refresh(before | self._needed_by.get(node, set()))
+
+    def rests(self, node: str) -> tuple[str, ...]:
+        """The addresses on other nodes that ``node`` rests on, by its ledger's mirror."""
+        found = self._rests.get(node, {})
+        return tuple(sorted(f"{other}:{address}" for other in found for address in found[other]))
 
     def _set_rests(self, node: str, rests: Rests) -> None:
         for other in self._rests.get(node, ()):
@@ -156,11 +214,18 @@ class Live:
             wants = self._wants.get(node)
             if wants is None:
                 continue
-            # A node that was taken out of the site holds nothing: it will never let go of it.
-            resting = self._rested_on_by.get(node, set()) & self.bundles.keys()
+            # One that was taken out of the site holds what it held: it may well run on. `retire` says
+            # that it is gone.
+            resting = self._rested_on_by.get(node, ())
             found = gates_of(
-                node, wants, self.verified, ((other, self._rests[other]) for other in resting)
+                node,
+                wants,
+                self.verified,
+                ((other, self._rests[other]) for other in resting),
+                self._wants,
             )
+            if node in self._contradicted:
+                found = msgspec.structs.replace(found, contradicted=self._contradicted[node])
             new = Served(found)
             old = self.gates.get(node)
             if old is None or old.etag != new.etag:

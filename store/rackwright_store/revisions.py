@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
 from rackwright.model.bundle import Bundle
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
+from rackwright_proposals.evidence import Found, LinkState, judge
+from rackwright_proposals.identities import initiators
 from rackwright_store.database import Revision
 from rackwright_store.live import Live, Prepared
 
@@ -52,6 +54,15 @@ class Compiler(Protocol[C]):
     def proposals(self, compiled: C) -> list[dict[str, Any]]:
         """The proposals of the revision, as plain data."""
 
+    def implied(self, compiled: C) -> Mapping[str, Mapping[str, Collection[str]]]:
+        """Node → its ``type/name`` → what of the same node comes first without anybody saying so."""
+
+    def spelling(self, port: str) -> str:
+        """The one name of a switch's port."""
+
+    def handoff_deadline(self, compiled: C) -> float:
+        """Seconds after which a wait is overdue."""
+
     def why(self, compiled: C, node: str, path: str) -> dict[str, Any]:
         """Where the value at ``path`` of ``node`` came from, as plain data. Raises InputError when
         there is no such thing."""
@@ -75,6 +86,8 @@ class Revisions(Generic[C]):
     ) -> None:
         self.compiler = compiler
         self.facts: dict[str, Facts] = dict(facts)
+        self.found_at: dict[str, float] = {}
+        """When each node's facts were last found to be so, in Unix seconds."""
         self.compiled: C | None = None
         self.in_force: Revision | None = None
         self.refused: Revision | None = None
@@ -82,6 +95,8 @@ class Revisions(Generic[C]):
         self.facts_refused: Mapping[str, Sequence[Problem]] = {}
         """The nodes whose newest facts do not compile with the revision in force."""
         self._live, self._record, self._keep = live, record, keep
+        self._judged: tuple[Any, Any, tuple[LinkState, ...]] | None = None
+        """The links, and what they were told from: most commits and facts leave them as they are."""
         self._accepted: FactsByNode = {}
         self._changes = 0
         self._rendered = 0
@@ -97,13 +112,13 @@ class Revisions(Generic[C]):
             now = time.time()
             if isinstance(found, tuple):
                 compiled, left_out = found
-                prepared = await self._run(lambda: self._live.prepare(compiled.bundles))
+                prepared = await self._run(lambda: self._prepare(compiled.bundles, facts))
                 accepted = restored or Revision(commit=commit, accepted=True, at=now)
                 if restored is None:
                     await self._keep(commit)
                     await self._record(accepted)
                 self.compiled, self.in_force, self.refused = compiled, accepted, None
-                self._use(facts, left_out, changes, prepared)
+                self._use(facts, left_out, changes, prepared, accepted.at)
                 log.info("revision %s is in force", commit[:10])
                 return
             self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
@@ -118,13 +133,25 @@ class Revisions(Generic[C]):
         self._changes += 1
         await asyncio.shield(asyncio.create_task(self._render(self._changes)))
 
+    async def confirm_facts(self, node: str, at: float) -> None:
+        """A node's facts were found again, as they are known. Where sightings of a link disagree, the
+        newer one counts."""
+        self.found_at[node] = max(at, self.found_at.get(node, 0.0))
+        if not any(link.disputed and node in (link.node, link.peer) for link in self._live.links):
+            return
+        async with self._lock:
+            compiled, facts = self.compiled, dict(self.facts)
+            if compiled is not None:
+                links = await self._run(lambda: self._judge(compiled.bundles, facts))
+                self._live.note_links(links)
+
     async def _render(self, change: int) -> None:
         async with self._lock:
             if self._rendered >= change or self.compiled is None:
                 return
             changes, facts, base = self._changes, dict(self.facts), self.compiled
             compiled, left_out = await self._run(lambda: self._admit(base, self._accepted, facts))
-            prepared = await self._run(lambda: self._live.prepare(compiled.bundles))
+            prepared = await self._run(lambda: self._prepare(compiled.bundles, facts))
             self.compiled = compiled
             self._use(facts, left_out, changes, prepared)
 
@@ -134,6 +161,7 @@ class Revisions(Generic[C]):
         left_out: Mapping[str, Sequence[Problem]],
         changes: int,
         prepared: Prepared,
+        at: float | None = None,
     ) -> None:
         old = self._accepted
         self._accepted = {
@@ -145,7 +173,7 @@ class Revisions(Generic[C]):
         self._rendered = changes
         for node, problems in left_out.items():
             log.warning("facts of %s are left out: %s", node, problems[0])
-        self._live.install(prepared)
+        self._live.install(prepared, at)
 
     def close(self) -> None:
         """Compile no more."""
@@ -155,6 +183,19 @@ class Revisions(Generic[C]):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     # Below: in the compiling thread, on values that nobody changes.
+
+    def _prepare(self, bundles: Mapping[str, Bundle], facts: FactsByNode) -> Prepared:
+        # What breaks a template was seen all the same, so all facts count here.
+        links = self._judge(bundles, facts)
+        return self._live.prepare(bundles)._replace(links=links)
+
+    def _judge(self, bundles: Mapping[str, Bundle], facts: FactsByNode) -> tuple[LinkState, ...]:
+        found = {node: Found(item, self.found_at.get(node, 0.0)) for node, item in facts.items()}
+        sites = {name: (bundle.node, initiators(bundle)) for name, bundle in bundles.items()}
+        if self._judged is None or self._judged[:2] != (sites, found):
+            links = judge(bundles, found, self.compiler.spelling)
+            self._judged = (sites, found, links)
+        return self._judged[2]
 
     def _compile(
         self, files: Files, commit: str, facts: FactsByNode

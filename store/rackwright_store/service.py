@@ -14,17 +14,25 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from rackwright.model.bundle import Gates
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
+from rackwright_proposals.documents import HANDOFF_DEADLINE
 from rackwright_store import auth, status
-from rackwright_store.database import Database, Revision
+from rackwright_store.database import Database, Retirement, Revision
 from rackwright_store.following import Following
 from rackwright_store.gates import Rests
 from rackwright_store.live import Live
+from rackwright_store.ordering import sequence_data
 from rackwright_store.revisions import Compiler, Revisions
 from rackwright_store.runs import summarise, verification
+from rackwright_store.standing import Seen, standings
+from rackwright_store.waiting import Rack, chains_data
 
 T = TypeVar("T")
+
+RETIRE_AFTER = 600.0
+"""Seconds since its last report after which a node of the site may be retired."""
 
 
 class Service:
@@ -35,7 +43,13 @@ class Service:
     ) -> None:
         self.database = database
         self.following = following
-        self.live = Live(database.all_verified(), database.all_ledgers(), database.last_runs())
+        self.live = Live(
+            database.all_verified(),
+            database.all_ledgers(),
+            database.last_runs(),
+            database.all_standings(),
+        )
+        self.retired = database.all_retired()
         facts = {
             node: msgspec.json.decode(body, type=Facts)
             for node, body in database.all_facts().items()
@@ -43,6 +57,7 @@ class Service:
         self.revisions: Revisions[Any] = Revisions(
             compiler, facts, live=self.live, record=self._record, keep=following.keep
         )
+        self.revisions.found_at.update(database.facts_at())
         self.credentials = auth.Credentials(admin_hash, database.all_credentials())
         self._heard: dict[str, float] = {}
         self._started = time.time()
@@ -87,12 +102,21 @@ class Service:
     async def put_facts(self, node: str, body: bytes, facts: Facts) -> str:
         """Keep a node's facts and render with them. Returns the ETag of its bundle now; empty
         while it has none."""
+        now = time.time()
         if self.revisions.facts.get(node) != facts:
-            now = time.time()
             async with self._turn(node):
                 await self._write(lambda: self.database.put_facts(node, body, now))
+            self.revisions.found_at[node] = now
             await self.revisions.put_facts(node, facts)
+        else:
+            await self._confirm_facts(node, now)
         return self.live.bundle_etag(node)
+
+    async def _confirm_facts(self, node: str, at: float) -> None:
+        """A node's facts were found again at ``at``, as they are known."""
+        if at > self.revisions.found_at.get(node, at):
+            await self._write(lambda: self.database.confirm_facts(node, at))
+            await self.revisions.confirm_facts(node, at)
 
     async def put_ledger(self, node: str, body: bytes, rests: Rests) -> None:
         """Mirror a node's ledger."""
@@ -110,14 +134,22 @@ class Service:
         async with self._turn(report.node):
             last = self.live.last_runs.get(report.node)
             known = self.live.verified.get(report.node, {})
-            came = verification(report, known, last.finished if last else None, received)
+            newest = last.finished if last else None
+            came = verification(report, known, newest, received)
+            stood = self.live.standings.get(report.node, {})
+            standing = standings(report, stood, newest, received)
             kept = await self._write(
                 lambda: self.database.put_report(
-                    summary, body, set_verified=came.set, clear_verified=came.clear
+                    summary,
+                    body,
+                    set_verified=came.set,
+                    clear_verified=came.clear,
+                    standing=standing,
                 )
             )
             if kept:
-                self.live.note_run(summary, came)
+                self.live.note_run(summary, came, standing)
+        await self._confirm_facts(report.node, min(report.facts_at, received))
 
     async def add_token(self, nodes: Collection[str], ttl: float) -> tuple[str, float]:
         """A new enrolment token, good once for each of ``nodes``, and when it expires."""
@@ -138,11 +170,47 @@ class Service:
             if not good:
                 return None
             self.credentials.replace(node, found)
+            self.retired.pop(node, None)
         return credential
+
+    def known(self, node: str) -> bool:
+        """Whether ``node`` is in the site, or was and has left something here."""
+        live = self.live
+        return (
+            node in live.bundles
+            or node in live.ledgers
+            or node in live.last_runs
+            or self.credentials.enrolled(node)
+        )
+
+    def reported_lately(self, node: str) -> bool:
+        """Whether ``node`` is in the site and has reported within `RETIRE_AFTER`."""
+        last = self.live.last_runs.get(node)
+        return (
+            node in self.live.bundles
+            and last is not None
+            and time.time() - last.finished < RETIRE_AFTER
+        )
+
+    def would_retire(self, node: str, who: str, why: str) -> Retirement:
+        """What retiring ``node`` would be."""
+        released = self.live.rests(node)
+        return Retirement(node=node, at=time.time(), who=who, why=why, released=released)
+
+    async def retire(self, node: str, who: str, why: str) -> Retirement:
+        """``node`` is gone for good: end its credential and its tokens, and release what it held."""
+        async with self._turn(node):
+            retirement = self.would_retire(node, who, why)
+            self.credentials.end(node)
+            await self._write(lambda: self.database.retire(retirement))
+            self.retired[node] = retirement
+            self.live.retire(node)
+        return retirement
 
     def status(self) -> dict[str, Any]:
         """How every node and the store itself are doing."""
         revisions, following = self.revisions, self.following
+        rack = self._rack()
         return {
             "store": {
                 "site": following.shown,
@@ -153,7 +221,32 @@ class Service:
                 "in_force": status.revision_data(revisions.in_force),
                 "refused": status.revision_data(revisions.refused),
             },
-            "nodes": [self._node_status(node) for node in sorted(self.live.bundles)],
+            "nodes": [self._node_status(node, rack) for node in sorted(self.live.bundles)],
+            "retired": [msgspec.to_builtins(item) for _, item in sorted(self.retired.items())],
+        }
+
+    async def sequence(self) -> dict[str, Any]:
+        """The order of everything, and where the revision in force stands in it."""
+        compiled, in_force = self.revisions.compiled, self.revisions.in_force
+        rack, ledgers = self._rack(), dict(self.live.ledgers)
+
+        def work() -> dict[str, Any]:
+            implied = {} if compiled is None else self.revisions.compiler.implied(compiled)
+            return sequence_data(rack, implied, ledgers, in_force.commit if in_force else "")
+
+        return await self._read(work)
+
+    async def waiting(self, node: str) -> dict[str, Any]:
+        """Why ``node``, which is in the site, waits: the chains to the roots."""
+        rack = self._rack()
+        chains = await self._read(lambda: rack.why(node))
+        since = rack.waiting_since(node)
+        return {
+            "node": node,
+            "chains": chains_data(chains),
+            "waiting_since": since,
+            "overdue": rack.overdue(since),
+            "deadline": rack.deadline,
         }
 
     def nodes(self) -> list[dict[str, Any]]:
@@ -180,7 +273,7 @@ class Service:
         known = self.live.verified.get(name, {})
         facts = self.revisions.facts.get(name)
         return {
-            "status": self._node_status(name),
+            "status": self._node_status(name, self._rack()),
             "bundle": msgspec.to_builtins(bundle),
             "gates": msgspec.to_builtins(self.live.gates[name].value),
             "facts": msgspec.to_builtins(facts) if facts else None,
@@ -204,8 +297,8 @@ class Service:
         return [status.revision_data(revision) for revision in found]
 
     def links(self) -> list[dict[str, Any]]:
-        """Every link end of the site."""
-        return status.link_list(self._bundles(), self.revisions.facts)
+        """Every link of the site: declared, seen, or both."""
+        return [status.link_data(link) for link in self.live.links]
 
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""
@@ -219,13 +312,48 @@ class Service:
     def _bundles(self) -> dict[str, Any]:
         return {name: self.live.bundle(name) for name in self.live.bundles}
 
-    def _node_status(self, name: str) -> dict[str, Any]:
+    def _rack(self) -> Rack:
+        """All nodes as they are now, for any thread."""
+        compiled = self.revisions.compiled
+        deadline = (
+            HANDOFF_DEADLINE
+            if compiled is None
+            else self.revisions.compiler.handoff_deadline(compiled)
+        )
+        now = time.time()
+        return Rack({name: self._seen(name, now) for name in self.live.bundles}, now, deadline)
+
+    def _seen(self, name: str, now: float) -> Seen:
+        live, bundle = self.live, self.live.bundle(name)
+        assert bundle is not None  # noqa: S101 - the caller has the name from the bundles
+        gates = live.gates[name].value
+        assert isinstance(gates, Gates)  # noqa: S101 - it is that table
+        problems = self.revisions.facts_refused.get(name, ())
+        return Seen(
+            bundle=bundle,
+            verified=dict(live.verified.get(name, {})),
+            standing=live.standings.get(name, {}),
+            last=live.last_runs.get(name),
+            gates=gates,
+            told=live.told[name],
+            deferred=live.deferred.get(name, {}),
+            silent=now - max(self._last_heard(name), self._started),
+            enrolled=self.credentials.enrolled(name),
+            retired=name in self.retired,
+            facts_problem=str(problems[0]) if problems else "",
+        )
+
+    def _last_heard(self, name: str) -> float:
+        last = self.live.last_runs.get(name)
+        return max(self._heard.get(name, 0.0), last.finished if last else 0.0)
+
+    def _node_status(self, name: str, rack: Rack) -> dict[str, Any]:
         bundle = self.live.bundle(name)
         assert bundle is not None  # noqa: S101 - the caller has the name from the bundles
         last = self.live.last_runs.get(name)
-        heard = max(self._heard.get(name, 0.0), last.finished if last else 0.0)
+        heard = self._last_heard(name)
         in_force = self.revisions.in_force
-        return status.node_status(
+        about = status.node_status(
             bundle,
             last,
             self.live.verified.get(name, {}),
@@ -235,6 +363,15 @@ class Service:
             commit=in_force.commit if in_force else "",
             facts_problems=self.revisions.facts_refused.get(name, ()),
         )
+        since = rack.waiting_since(name)
+        return {
+            **about,
+            "state": "retired" if name in self.retired else about["state"],
+            "standing": rack.counts(name),
+            "waiting_since": since,
+            "overdue": rack.overdue(since),
+            "moving": rack.moving(name),
+        }
 
     async def _record(self, revision: Revision) -> None:
         await self._write(lambda: self.database.add_revision(revision))

@@ -7,16 +7,25 @@ from typing import Any, Literal
 
 from rackwright.model.bundle import Bundle
 from rackwright.model.errors import Problem
-from rackwright.model.facts import Facts
+from rackwright_proposals.evidence import LinkState
 from rackwright_store.database import Revision
 from rackwright_store.runs import RunSummary
+from rackwright_store.waiting import span
 
 STALE_AFTER = 900.0
 """Seconds without a sign of life from an agent. One that is well holds a long poll, which it renews
 every minute or so."""
 
 NodeState = Literal[
-    "never seen", "stale", "unreachable", "failed", "refused", "blocked", "changed", "converged"
+    "never seen",
+    "stale",
+    "unreachable",
+    "failed",
+    "refused",
+    "blocked",
+    "changed",
+    "converged",
+    "retired",
 ]
 
 
@@ -76,7 +85,7 @@ def node_status(
     state = node_state(last, silent=silent)
     error = last.error if last else ""
     if state == "stale":
-        error = f"nothing heard from its agent for {_span(silent)}" + (f"; before that: {error}" if error else "")  # fmt: skip
+        error = f"nothing heard from its agent for {span(silent)}" + (f"; before that: {error}" if error else "")  # fmt: skip
     if facts_problems and not error:
         error = f"its facts do not compile: {facts_problems[0]}"
     waiting = outstanding(bundle, verified, last)
@@ -118,29 +127,18 @@ def problem_list(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     return [{**problem._asdict(), "where": problem.where} for problem in problems]
 
 
-def link_list(bundles: Mapping[str, Bundle], facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
-    """Every link end of the site: declared, found by the node, or both. A link that one end
-    declares is found when either end sees it."""
-    rows: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-    for node, bundle in bundles.items():
-        for link in bundle.node.links:
-            rows[node, link.port, link.peer, link.peer_port] = {"declared": True, "found": []}
-    for node, known in facts.items():
-        if node not in bundles:
-            continue
-        for seen in known.links:
-            key = (node, seen.port, seen.peer, seen.peer_port)
-            row = rows.setdefault(key, {"declared": False, "found": []})
-            if seen.how not in row["found"]:
-                row["found"].append(seen.how)
-    return [
-        {"node": node, "port": port, "peer": peer, "peer_port": peer_port, **row}
-        for (node, port, peer, peer_port), row in sorted(rows.items())
-    ]
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
+def link_data(link: LinkState) -> dict[str, Any]:
+    """One link as plain data, with what speaks for its state."""
+    return {
+        "node": link.node,
+        "port": link.port,
+        "peer": link.peer,
+        "peer_port": link.peer_port,
+        "state": link.state,
+        "trust": link.trust,
+        "known": link.known,
+        "wrong": link.wrong[0],
+        "how": link.how,
+        "at": link.at,
+        "evidence": [{"says": item.says, "at": item.at} for item in link.evidence],
+    }

@@ -145,9 +145,12 @@ def test_gates_follow_the_ledgers_beside(site: Path) -> None:
     assert not h1.gates().verified
 
     assert not h2.gates().held
-    resting = msgspec.structs.replace(entry, needs=("h2:file//etc/motd", "file//etc"))
+    resting = msgspec.structs.replace(
+        entry, needs=("h2:file//etc/motd", "h2:file//gone", "file//etc")
+    )
     LedgerFile(state / "h1" / "ledger.json").store(Ledger(entries={"file//etc/issue": resting}))
-    assert h2.gates().held == {"file//etc/motd": ("h1:file//etc/issue",)}
+    # What is declared to stay is not held, whoever rests on it.
+    assert h2.gates().held == {"file//gone": ("h1:file//etc/issue",)}
 
 
 def test_secrets_are_read_again_when_they_change(tmp_path: Path) -> None:

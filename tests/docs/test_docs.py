@@ -93,9 +93,10 @@ def test_every_command_has_help_and_json_where_it_prints(name: str) -> None:
     assert command is not None
     assert command.help
     prints = {"plan", "agent", "delegate", "discover", "lint", "status", "node", "proposal"}
-    prints |= {"links", "runs", "why", "sim"}
+    prints |= {"links", "runs", "why", "sim", "sequence", "why-waiting"}
     if name in prints:
-        assert any("--json" in parameter.opts for parameter in command.params)
+        printing = command.commands.values() if isinstance(command, click.Group) else [command]
+        assert all(any("--json" in item.opts for item in one.params) for one in printing)
 
 
 def test_the_table_of_platforms_is_what_was_proven() -> None:

@@ -46,6 +46,7 @@ class Plug(Resource, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "plug"
     fixture: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
     state: str | None = None
 
     def severs(self, before: Resource | None) -> bool:

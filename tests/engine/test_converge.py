@@ -87,6 +87,7 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
     gates = Gates(
         verified=case.get("verified", {}),
         held={key: tuple(value) for key, value in case.get("held", {}).items()},
+        contradicted=case.get("contradicted", {}),
     )
 
     report = run(file, device, what, provider=provider, gates=gates)
@@ -95,6 +96,8 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
     assert device.writes == case["then"]
     for address, state in case.get("states", {}).items():
         assert states(report)[address] == state
+    for address, why in case.get("why", {}).items():
+        assert why in {outcome.address: outcome.why for outcome in report.outcomes}[address]
     if "ledger" in case:
         assert owned(file) == case["ledger"]
     for text, fields in case.get("after", {}).items():

@@ -64,6 +64,7 @@ type: server
 ---
 node: sw1
 type: switch
+platform: cisco_ios
 links: {e1: "web1:eth0", e2: "web2:eth0", e3: "pdu1:net"}
 attributes: {address: 192.0.2.2}
 ---
@@ -97,6 +98,7 @@ deploy:
   vlans: [sw1]
   access-ports: [sw1]
   server-network: [web1]
+  server-port: [web1]
   lags: [sw1]
   switch-base: [sw1]
   blades: [ch1]
@@ -207,6 +209,38 @@ def test_relations_are_written_once() -> None:
     assert "port/e2" not in switch
     assert "port/e3" not in switch
     assert resources(site, "web1")["interface/eth1"].needs == ()
+
+
+RACK = """
+site: s
+---
+node: web1
+type: server
+attributes: {network: {eth0: {vlan: 666, addresses: [10.0.0.1/24]}, eth1: {mtu: 9000}}}
+---
+node: sw1
+type: switch
+platform: cisco_ios
+links: {e1: "web1:eth0"}
+---
+proposal: p
+"""
+
+
+def test_a_server_brings_its_port_and_vlan_along() -> None:
+    """The role server-port gives what three roles give that are deployed on both ends."""
+    one = "deploy: {server-port: [web1]}"
+    three = (
+        "attributes: {vlans: {666: {}}}\n"
+        "deploy: {vlans: [sw1], access-ports: [sw1], server-network: [web1]}"
+    )
+    made, expected = (_compile(Source({"s.yaml": (RACK + end).encode()})) for end in (one, three))
+    for node in ("web1", "sw1"):
+        told, known = resources(made, node), resources(expected, node)
+        assert told.keys() == known.keys()
+        for address, item in told.items():
+            assert (item.digest, item.needs) == (known[address].digest, known[address].needs)
+    assert {item.origin.node for item in made.bundles["sw1"].resources} == {"web1"}
 
 
 def test_ports_of_servers_that_name_no_vlan_get_the_default() -> None:

@@ -242,6 +242,22 @@ def test_fqdn(hostname: str, hosts: str, name: str) -> None:
     assert discovery.fqdn(hostname, hosts) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "## generated\nInitiatorName=iqn.1993-08.org.debian:01:ab\n",
+            "iqn.1993-08.org.debian:01:ab",
+        ),
+        ("#InitiatorName=iqn.1993-08.org.debian:01:ab\n", ""),
+        ("GenerateName=yes\n", ""),
+    ],
+)
+def test_the_name_as_an_iscsi_initiator(tmp_path: Path, text: str, name: str) -> None:
+    base = tree(tmp_path, {"etc/iscsi/initiatorname.iscsi": text})
+    assert discovery.iscsi_name(base) == name
+
+
 def test_this_machine_is_the_same_twice_and_plain_data() -> None:
     first = discovery.discover(Reader())
     time.sleep(0.01)

@@ -108,6 +108,15 @@ class FakeCompiler:
     def proposals(self, compiled: FakeCompiled) -> list[dict[str, Any]]:
         return [{"proposal": "one", "commit": compiled.commit}]
 
+    def implied(self, compiled: FakeCompiled) -> dict[str, dict[str, list[str]]]:
+        return {}
+
+    def spelling(self, port: str) -> str:
+        return port.lower()
+
+    def handoff_deadline(self, compiled: FakeCompiled) -> float:
+        return float(json.loads(compiled.files["rack.json"]).get("handoff_deadline", 900))
+
     def why(self, compiled: FakeCompiled, node: str, path: str) -> dict[str, Any]:
         if path != "there":
             raise InputError([Problem(f"{node} has no {path!r}", "look again")])

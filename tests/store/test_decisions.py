@@ -10,12 +10,11 @@ import pytest
 
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Need, Origin
-from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.report import Outcome, Report
-from rackwright.model.site import Link, Node
+from rackwright.model.site import Node
 from rackwright_store.gates import gates_of, rests_of, wants_of
 from rackwright_store.runs import RunSummary, address_problem, summarise, verification
-from rackwright_store.status import STALE_AFTER, link_list, node_state, outstanding
+from rackwright_store.status import STALE_AFTER, node_state, outstanding
 
 
 def report(*outcomes: Outcome, **more: Any) -> Report:
@@ -221,23 +220,3 @@ def test_what_is_outstanding() -> None:
         late = (Deferred(address=waiting, fact="n:kernel", origin=origin),)
         said = msgspec.structs.replace(said, deferred=late)
         assert "vlan/5" not in outstanding(said, known, None)
-
-
-def test_links_are_declared_found_or_both() -> None:
-    node = Node(
-        name="sw1",
-        type="switch",
-        platform="x",
-        links=(Link(port="p1", peer="web1", peer_port="eth0"),),
-    )
-    bundles = {"sw1": Bundle(node=node, revision="c")}
-    seen = (
-        FoundLink(port="p1", peer="web1", peer_port="eth0"),
-        FoundLink(port="p1", peer="web1", peer_port="eth0", how="mac"),
-        FoundLink(port="p2", peer="web9"),
-    )
-    rows = link_list(bundles, {"sw1": Facts(links=seen), "gone": Facts(links=seen)})
-    assert [(row["port"], row["declared"], row["found"]) for row in rows] == [
-        ("p1", True, ["lldp", "mac"]),
-        ("p2", False, ["lldp"]),
-    ]

@@ -57,6 +57,7 @@ BODIES: dict[str, Any] = {
     "wait": {"timeout": 0, "watch": []},
     "enrol": {"token": "x", "node": "b"},
     "createToken": {"nodes": ["b"]},
+    "retireNode": {"who": "me", "dry_run": True},
 }
 
 

@@ -196,7 +196,7 @@ def test_removal_waits_until_the_last_user_has_let_go(repo: Repository, tmp_path
         assert other.changed is None
 
 
-def test_a_node_taken_out_of_the_site_holds_nothing_and_its_agent_is_told(
+def test_a_node_taken_out_of_the_site_is_told_and_holds_until_it_is_retired(
     repo: Repository, tmp_path: Path
 ) -> None:
     repo.site(THREE)
@@ -207,9 +207,15 @@ def test_a_node_taken_out_of_the_site_holds_nothing_and_its_agent_is_told(
         repo.site({"sw1": {}, "web2": THREE["web2"]})
         poll.thread.join(20)
         assert poll.changed == {"web1"}
-        assert agents["sw1"].gates()[0].held == {}
         with pytest.raises(Permanent, match="no node 'web1' in the site"):
             agents["web1"].bundle()
+        # It may well run on: what it used stays until somebody says that it is gone.
+        assert agents["sw1"].gates()[0].held == {"vlan/1": ("web1:file/a",)}
+        poll = Poll(store, [agents["sw1"].watch()])
+        store.admin.retire("web1", who="me")
+        poll.thread.join(20)
+        assert poll.changed == {"sw1"}
+        assert agents["sw1"].gates()[0].held == {}
 
 
 FACTS = {"sw1": {"vlan/1": {}}, "web1": {"file/motd": {"fact": "web1.os"}}, "web2": {"file/peer": {"fact": "web1.os"}}}  # fmt: skip

@@ -1,4 +1,4 @@
-"""status, node, proposal, links, runs, token: what people ask a store."""
+"""status, node, proposal, runs, token: what people ask a store."""
 
 from __future__ import annotations
 
@@ -71,6 +71,10 @@ def show_status(found: dict[str, Any]) -> None:
             said = f"waits for the fact {node['deferred'][0]['fact']}"
         if not said and node["pending"]:
             said = f"{node['outstanding']} to do for {node['pending'][:10]}"
+        if node["overdue"]:
+            waited = ago(node["waiting_since"]).removesuffix(" ago")
+            late = click.style(f"overdue, has waited for {waited}", fg="red")
+            said = f"{late}: {said}" if said else late
         state = node["state"]
         if state == "changed" and not node["pending"]:
             # What was changed was verified: that is converged, with something done for it.
@@ -87,6 +91,9 @@ def show_status(found: dict[str, Any]) -> None:
             )
         )
     click.echo(table(["node", "type", "state", "revision", "last run", ""], rows))
+    for gone in found["retired"]:
+        why = f": {gone['why']}" if gone["why"] else ""
+        click.echo(f"{gone['node']} was retired by {gone['who']}, {ago(gone['at'])}{why}")
 
 
 def store_lines(store: dict[str, Any]) -> list[str]:
@@ -174,28 +181,6 @@ def proposal(store_url: str | None, ca: Path | None, credential: Path | None, as
         for role, nodes in (item["deploy"] or {"-": []}).items()
     ]
     click.echo(table(["proposal", "role", "nodes", "at"], rows))
-    return 0
-
-
-@click.command()
-@admin
-@options.as_json
-def links(store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool) -> int:
-    """Show the links of the site: declared, found by the devices, or both."""
-    found = connect(store_url, ca, credential).links()
-    if as_json:
-        print_json(found)
-        return 0
-    rows = [
-        (
-            f"{item['node']}:{item['port']}",
-            f"{item['peer']}:{item['peer_port']}" if item["peer_port"] else item["peer"],
-            "declared" if item["declared"] else "",
-            ", ".join(item["found"]),
-        )
-        for item in found
-    ]
-    click.echo(table(["port", "peer", "in the site", "seen by"], rows))
     return 0
 
 

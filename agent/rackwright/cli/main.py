@@ -27,9 +27,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "discover": ("discover", "Find and print a node's facts and links"),
     "store": ("store", "Serve a site from git to agents and delegates"),
     "status": ("ask", "Show every node: revision, state, last run, what it waits for"),
-    "node": ("ask", "Show one node as the store knows it"),
+    "node": ("node", "Show one node as the store knows it, or retire one"),
+    "sequence": ("sequence", "Show in which order everything goes, and where a revision stands"),
+    "watch": ("sequence", "Follow the revision in force until it is verified, or stands still"),
+    "why-waiting": ("sequence", "Show what a node waits for, down to the root"),
     "proposal": ("ask", "Show the proposals in force and where they are deployed"),
-    "links": ("ask", "Show the links of the site, declared and found"),
+    "links": ("links", "Show the links of the site, declared and seen, and adopt what is found"),
     "runs": ("ask", "Show the last runs"),
     "token": ("ask", "Make one-time enrolment tokens"),
     "sim": ("simulate", "Start simulated devices for a site's managed nodes"),
@@ -53,7 +56,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"rackwright.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def resolve_command(

@@ -58,7 +58,10 @@ class Neighbours:
             if self._resting is None:
                 self._resting = self._rest()
             held = self._resting.get(node, {})
-        return Gates(verified=verified, held={key: tuple(sorted(who)) for key, who in held.items()})
+            stays = _staying(bundle) if held else frozenset()
+            # Whether who rests on what stays is itself to go, no ledger says.
+            left = {key: tuple(sorted(who)) for key, who in held.items() if key not in stays}
+        return Gates(verified=verified, held=left)
 
     def _rest(self) -> dict[str, dict[str, list[str]]]:
         found: dict[str, dict[str, list[str]]] = {}
@@ -95,13 +98,21 @@ class Neighbours:
         return standing
 
 
+def _staying(bundle: Bundle) -> frozenset[str]:
+    return frozenset(
+        str(declared.address)
+        for declared in bundle.resources
+        if declared.data.get("ensure") != "absent"
+    )
+
+
 def _standing(ledger: Ledger) -> _Standing:
     rests_on = []
     for address, entry in ledger.entries.items():
         for need in entry.needs:
             owner, colon, local = need.partition(":")
             if colon and "/" not in owner:
-                rests_on.append((owner, local, address))
+                rests_on.append((owner, local, entry.called or address))
     return _Standing(
         frozenset(entry.digest for entry in ledger.entries.values() if not entry.intent),
         tuple(rests_on),

@@ -22,6 +22,7 @@ STATE_STYLE = {
     "blocked": "magenta",
     "stale": "magenta",
     "never seen": "magenta",
+    "retired": "cyan",
     "failed": "red",
     "refused": "red",
     "unreachable": "red",

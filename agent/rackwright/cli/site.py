@@ -158,10 +158,17 @@ def _show_value(found: dict[str, Any]) -> None:
         click.echo(table(["leaf", "at"], leaves))
 
 
+def _declarer(node: str, origin: dict[str, Any]) -> str:
+    return f"at {origin_text(origin)} by role {origin['role']} of {origin.get('node') or node}"
+
+
 def _show_resource(found: dict[str, Any]) -> None:
     click.echo(f"{found['node']}:{click.style(found['address'], bold=True)}")
     rows = [("declared at", origin_text(found["origin"])), ("role", found["role"])]
+    if found.get("put_by"):
+        rows.append(("put here by", found["put_by"]))
     rows += [("deployed by", name) for name in found.get("proposals", [])]
+    rows += [("also declared", _declarer(found["node"], one)) for one in found.get("also", [])]
     rows += [("needs", need) for need in found.get("needs", [])]
     rows += [("needed by", need) for need in found.get("needed_by", [])]
     if found.get("waits_for"):

@@ -94,23 +94,27 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True):
+    """What a node is told by a site that has not changed since ``stamp``."""
+
     stamp: Stamp
     bundle: Bundle
+    contradicted: dict[str, str]
+    """As in `Gates`."""
 
 
-def recall(path: Path, now: Stamp) -> Bundle | None:
-    """The bundle kept at ``path``, when it was made under the stamp ``now``."""
+def recall(path: Path, now: Stamp) -> Kept | None:
+    """What is kept at ``path``, when it was made under the stamp ``now``."""
     if not now.settled:
         return None
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
     except (OSError, msgspec.DecodeError):
         return None
-    return kept.bundle if kept.stamp == now else None
+    return kept if kept.stamp == now else None
 
 
-def remember(path: Path, now: Stamp, bundle: Bundle) -> None:
-    """Keep ``bundle`` for the next run of a site that has not changed since ``now``."""
-    if now.settled:
-        replace(path, msgspec.json.encode(_Kept(now, bundle)), durable=False)
+def remember(path: Path, kept: Kept) -> None:
+    """Keep it for the next run of a site that has not changed since then."""
+    if kept.stamp.settled:
+        replace(path, msgspec.json.encode(kept), durable=False)

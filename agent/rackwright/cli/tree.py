@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rackwright.cli.neighbours import Neighbours
-from rackwright.cli.stamp import Stamp, look, recall, remember
+from rackwright.cli.stamp import Kept, Stamp, look, recall, remember
 from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Problem
@@ -20,6 +20,7 @@ from rackwright.provider import Registry
 
 if TYPE_CHECKING:
     from rackwright_proposals.compile import Compiled
+    from rackwright_proposals.evidence import Found, LinkState
 
 LOOKED = 1.0
 """Seconds for which one look at the site's files serves all nodes of this process."""
@@ -38,13 +39,15 @@ class Tree:
         self._looked = float("-inf")
         self._now = Stamp("", "")
         """What the last look at the files gave."""
-        self._kept: dict[str, Bundle] = {}
-        """Bundles that lie in the state directory under `_now`."""
+        self._kept: dict[str, Kept] = {}
+        """What lies in the state directory under `_now`."""
         self._facts: dict[str, Facts] = {}
         """Sent, and not rendered with yet."""
         self._sent = False
         """Facts were sent since the last look, so `_now` does not say what bundles are made of."""
         self._compiled: Compiled | None = None
+        self._judged: tuple[Compiled, tuple[LinkState, ...]] | None = None
+        """The links, as told from the facts that went into that one."""
         self._site = ""
         """The site's stamp under which `_compiled` was made."""
         self._stale = False
@@ -66,7 +69,7 @@ class Tree:
             self._look()
             kept = None if self._sent else self._recall(node)
             if kept is not None:
-                return kept
+                return kept.bundle
             bundles = _sound(self._up_to_date()).bundles
             if node not in bundles:
                 import difflib
@@ -76,9 +79,40 @@ class Tree:
                 hint = f"did you mean {near[0]}?" if near else known
                 raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
             if not self._sent:
-                remember(self._file(node), self._now, bundles[node])
-                self._kept[node] = bundles[node]
+                now = Kept(self._now, bundles[node], self._contradicted(node))
+                remember(self._file(node), now)
+                self._kept[node] = now
             return bundles[node]
+
+    def links(self) -> tuple[LinkState, ...]:
+        """The links of the site, held against the facts known under the state directory. Raises
+        InputError when the site is wrong."""
+        with self._lock:
+            self._look()
+            return self._links()
+
+    def contradicted(self, node: str) -> dict[str, str]:
+        """The node's ports at which somebody else is seen than the site says, and why that is so."""
+        with self._lock:
+            self._look()
+            kept = None if self._sent else self._recall(node)
+            return kept.contradicted if kept is not None else self._contradicted(node)
+
+    def _contradicted(self, node: str) -> dict[str, str]:
+        from rackwright_proposals.evidence import contradicted
+
+        return contradicted(self._links()).get(node, {})
+
+    def _links(self) -> tuple[LinkState, ...]:
+        from rackwright.model.resource import Resource
+        from rackwright_proposals.evidence import judge
+
+        compiled = _sound(self._up_to_date())
+        if self._judged is None or self._judged[0] is not compiled:
+            spelling = self._registry.nouns().get("port", Resource).spelling
+            links = judge(compiled.bundles, found_under(self.state), spelling)
+            self._judged = (compiled, links)
+        return self._judged[1]
 
     def send_facts(self, node: str, facts: Facts) -> None:
         """Render with ``facts``, which lie in the node's state directory, from now on."""
@@ -96,7 +130,7 @@ class Tree:
         self._now, self._sent = now, False
         self._looked = time.monotonic()
 
-    def _recall(self, node: str) -> Bundle | None:
+    def _recall(self, node: str) -> Kept | None:
         kept = self._kept.get(node) or recall(self._file(node), self._now)
         if kept is not None:
             self._kept[node] = kept
@@ -150,7 +184,9 @@ class TreeSource:
         return self._last
 
     def gates(self) -> Gates:
-        return self._tree.neighbours.gates(self._node, self._last or self.bundle())
+        gates = self._tree.neighbours.gates(self._node, self._last or self.bundle())
+        contradicted = self._tree.contradicted(self._node)
+        return msgspec.structs.replace(gates, contradicted=contradicted) if contradicted else gates
 
     def deliver(self, report: Report) -> None:
         """Nowhere to go: the state directory's ledger and facts are all that is kept."""
@@ -170,13 +206,17 @@ def _sound(compiled: Compiled) -> Compiled:
 
 
 def _facts_under(state: Path) -> dict[str, Facts]:
-    class Found(msgspec.Struct):
-        facts: Facts
+    return {node: found.facts for node, found in found_under(state).items()}
 
-    found: dict[str, Facts] = {}
+
+def found_under(state: Path) -> dict[str, Found]:
+    """The facts of all nodes that have converged with this state directory, and their times."""
+    from rackwright_proposals.evidence import Found
+
+    found: dict[str, Found] = {}
     for path in state.glob("*/facts.json"):
         try:
-            found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=Found).facts
+            found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=Found)
         except (OSError, msgspec.DecodeError):
             continue
     return found

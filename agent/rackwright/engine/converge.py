@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -163,6 +164,7 @@ class _Run:
             carriers=self.carriers(observed) if cuts else (),
             undoes=self.provider.undoes,
             refused=self.provider.refuse(plan.changes, observed) if acts else {},
+            contradicted=self.contradicted() if acts else {},
         )
 
     def reserved(self, seen: Resource) -> bool:
@@ -182,15 +184,22 @@ class _Run:
         """What carries our path: as the device can tell, and by the links to the host we run on."""
         found = set(self.provider.carriers(self.session, observed))
         ours = [link.port for link in self.job.bundle.node.links if link.peer == self.job.here]
-        for kind in self.provider.resources:
-            if not kind.fixture:
-                continue
-            for port in ours:
-                try:
-                    found.add(self.provider.canonical(kind(name=port)).address)
-                except (Permanent, ValueError):
-                    continue  # this noun has no such name: an outlet is not called eth0
+        kinds = [kind for kind in self.provider.resources if kind.fixture]
+        found.update(address for port in ours for address in self.called(port, kinds))
         return found
+
+    def contradicted(self) -> dict[Address, str]:
+        """The resources at whose port somebody else is seen than the site says."""
+        kinds = [kind for kind in self.provider.resources if kind.linked]
+        ports = self.job.gates.contradicted.items()
+        return {address: why for port, why in ports for address in self.called(port, kinds)}
+
+    def called(self, port: str, kinds: Iterable[type[Resource]]) -> Iterator[Address]:
+        """What a link's port is called as a resource of one of ``kinds``."""
+        for kind in kinds:
+            # A noun may have no such name: an outlet is not called eth0.
+            with suppress(Permanent, ValueError):
+                yield self.provider.canonical(kind(name=port)).address
 
     def render(self, allowed: Sequence[Change], observed: Mapping[Address, Resource]) -> list[Step]:
         """The steps of ``allowed``; what cannot be rendered fails by itself."""
@@ -413,7 +422,11 @@ class _Run:
                 *(removed & progress.verified),
                 *(a for a in seen if items[a].resource.ensure == "absent"),
                 *(progress.absent if not self.lost else ()),
-                *(c.address for c in decision.plan.changes if c.action == "release"),
+                *(
+                    c.address
+                    for c in decision.plan.changes
+                    if c.action == "release" and c.address not in progress.held
+                ),
             ],
             unsent={
                 c.address: self.before.get(c.address)

@@ -47,9 +47,11 @@ def decide(
     carriers: Collection[Address] = (),
     undoes: bool = False,
     refused: Mapping[Address, str] | None = None,
+    contradicted: Mapping[Address, str] | None = None,
 ) -> Decision:
     """``carriers`` carry our path to the device, ``undoes`` says that the platform takes back what is
-    not confirmed, ``refused`` is what the platform itself will not have of ``plan``."""
+    not confirmed, ``refused`` is what the platform itself will not have of ``plan``, ``contradicted``
+    the resources at whose port somebody else is seen than the site says."""
     held: dict[Address, Held] = {
         address: Held("failed", f"the device has no {address}")
         for address in missing(said.items, observed)
@@ -59,7 +61,8 @@ def decide(
     guarded = guard.refusals(
         plan.changes, observed=observed, carriers=carriers, undoes=undoes, destroy=destroy
     )
-    for address, why in {**(refused or {}), **guarded}.items():
+    linked = gate.refusals(plan.changes, contradicted or {})
+    for address, why in {**(refused or {}), **linked, **guarded}.items():
         held.setdefault(address, Held("refused", why))
     needs = {item.address: item.declared.needs for item in said.items}
     for address, waits in gate.waits(plan.changes, needs, said.names, gates).items():
@@ -79,5 +82,9 @@ def unmet(
     first = set(plan.needs.get(change.address, ()))
     if change.action != "remove":
         first |= said.needs.get(change.address, frozenset())
-    waits = [str(need) for need in sorted(first) if need in held or said.pending(need)]
+    waits = [
+        said.names.get(need, str(need))
+        for need in sorted(first)
+        if need in held or said.pending(need)
+    ]
     return tuple(waits)

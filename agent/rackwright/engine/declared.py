@@ -30,6 +30,8 @@ class Declarations(msgspec.Struct, frozen=True, dict=True):
     they are still known: a provider may need one to find what is to go."""
     waiting: frozenset[str]
     """Addresses of which nothing may be removed: deferred or unusable."""
+    called: Mapping[Address, str] = {}
+    """What the ledger says of the names that the site has, or had, for canonical addresses."""
 
     @cached_property
     def needs(self) -> dict[Address, frozenset[Address]]:
@@ -43,7 +45,8 @@ class Declarations(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def names(self) -> dict[Address, str]:
         """Canonical address → the address as the site writes it, by which other nodes know it."""
-        return {item.address: str(item.declared.address) for item in self.items}
+        declared = {item.address: str(item.declared.address) for item in self.items}
+        return {**self.called, **declared}
 
 
 def prepare(
@@ -123,6 +126,7 @@ def prepare(
             if resource is not None
         },
         frozenset(waiting),
+        {entry.address: entry.called for entry in ledger.entries.values() if entry.called},
     )
 
 

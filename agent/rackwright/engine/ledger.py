@@ -29,6 +29,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     made: bool = False
     """We made it, so we remove it when it is no longer declared. False: it was there before us."""
     digest: str = ""
+    called: str = ""
+    """The ``type/name`` by which the site and other nodes know it, where that is spelled otherwise."""
     needs: tuple[str, ...] = ()
     """Addresses that it rests on, here (``type/name``) and elsewhere (``node:type/name``)."""
     destroy: bool = False
@@ -58,9 +60,11 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def entry_of(item: Declared, canonical: Mapping[str, Any], **more: Any) -> Entry:
     """The entry that records ``item``; ``canonical`` is its data in the platform's spelling."""
+    said, ours = str(item.address), f"{item.type}/{canonical['name']}"
     return Entry(
         type=item.type,
         data=dict(canonical),
+        called=said if said != ours else "",
         digest=item.digest,
         needs=tuple(need.address for need in item.needs),
         destroy=item.destroy,

@@ -10,12 +10,14 @@ from rackwright.model.change import Change
 
 
 def predecessors(
-    changes: Sequence[Change], needs: Mapping[Address, frozenset[Address]]
+    changes: Sequence[Change],
+    needs: Mapping[Address, frozenset[Address]],
+    rested: Mapping[Address, frozenset[Address]],
 ) -> dict[Address, frozenset[Address]]:
     """For each change, the changes that must go well before it.
 
     ``needs`` gives what each resource rests on: for what is declared as declared, for what goes as
-    it stands. A create or update follows what it needs; a removal follows every change of what
+    it stands; ``rested`` what it was last declared to rest on. A create or update follows what it needs; a removal follows every change of what
     rested on it.
     """
     leaving = {change.address for change in changes if change.action == "remove"}
@@ -27,7 +29,9 @@ def predecessors(
             need for need in needs.get(change.address, ()) if need in before and need not in leaving
         }
     for change in changes:
-        rested_on = set(needs.get(change.address, ())) if change.action == "remove" else set()
+        going = change.action in ("remove", "release")
+        rested_on = set(needs.get(change.address, ())) if going else set()
+        rested_on |= rested.get(change.address, frozenset())
         if change.before is not None:
             rested_on |= set(change.before.implied_needs())
         for need in rested_on & leaving:

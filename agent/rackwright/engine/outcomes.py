@@ -71,7 +71,9 @@ def _of_change(change: Change, item: Item | None, progress: Progress, ledger: Le
     else:
         state = "changed"
     return Outcome(
-        address=str(item.declared.address if item else change.address),
+        address=str(item.declared.address)
+        if item
+        else (entry and entry.called) or str(change.address),
         state=state,
         action=change.action,
         digest=item.declared.digest if item else entry.digest if entry else "",

@@ -97,6 +97,7 @@ def make_plan(
     in_sync: list[Address] = []
     needs: dict[Address, frozenset[Address]] = {}
     declared = {item.address for item in items}
+    rested = _rested(ledger)
 
     for item in items:
         address, seen = item.address, observed.get(item.address)
@@ -121,9 +122,7 @@ def make_plan(
         if address in declared or _waits(address, waiting):
             continue
         seen = observed.get(address)
-        needs[address] = frozenset(
-            Address.parse(need) for need in entry.needs if ":" not in need.partition("/")[0]
-        )
+        needs[address] = rested[address]
         if seen is not None and entry.made:
             changes.append(Change("remove", address, before=seen))
         else:
@@ -140,7 +139,7 @@ def make_plan(
         ):
             changes.append(Change("remove", address, before=seen))
 
-    before = predecessors(changes, needs)
+    before = predecessors(changes, needs, rested)
     return Plan(arrange(changes, before), tuple(in_sync), before)
 
 
@@ -153,6 +152,17 @@ def missing(items: Iterable[Item], observed: Mapping[Address, Resource]) -> list
         and item.resource.ensure == "present"
         and item.address not in observed
     ]
+
+
+def _rested(ledger: Ledger) -> dict[Address, frozenset[Address]]:
+    """What each of our resources was last declared to rest on, of the same node."""
+    entries = ledger.entries.values()
+    ours = {Address.parse(entry.called): entry.address for entry in entries if entry.called}
+    found = {}
+    for entry in entries:
+        here = [Address.parse(need) for need in entry.needs if ":" not in need.partition("/")[0]]
+        found[entry.address] = frozenset(ours.get(need, need) for need in here)
+    return found
 
 
 def _waits(address: Address, waiting: Collection[str]) -> bool:

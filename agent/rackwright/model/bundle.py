@@ -18,6 +18,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     commit: str = ""
     role: str = ""
     proposal: str = ""
+    node: str = ""
+    """The node whose role put it here, when that is another."""
 
     def __str__(self) -> str:
         at = f"@{self.commit[:10]}" if self.commit else ""
@@ -104,7 +106,11 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verified: dict[str, str] = {}
     """``node:type/name`` → digest last verified there."""
     held: dict[str, tuple[str, ...]] = {}
-    """Our ``type/name`` → addresses on other nodes that still rest on it: do not remove it yet."""
+    """Our ``type/name`` → addresses on other nodes that still rest on it: do not remove it
+    yet, nor cut what runs through it."""
+    contradicted: dict[str, str] = {}
+    """Our port, slot or outlet → why what is on it must not be changed: somebody else is seen at the
+    far end than the site says."""
 
     @property
     def etag(self) -> str:

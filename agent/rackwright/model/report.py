@@ -57,6 +57,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of `error`."""
     saved: bool = False
     """Running configuration was saved to startup in this run."""
+    facts_at: float = 0.0
+    """When the node's facts were last found to be as they were sent; 0 when that is not known."""
 
     def count(self, *states: State) -> int:
         """How many outcomes are in one of ``states``."""

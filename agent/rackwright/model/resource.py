@@ -26,6 +26,9 @@ class Resource(
     """The type as users write it."""
     fixture: ClassVar[bool] = False
     """True for what is always there (a port, an outlet): it is updated, never made or removed."""
+    linked: ClassVar[bool] = False
+    """True for what a link's port names (a port, an outlet, a slot): while somebody else is seen there
+    than the site says, it is not changed."""
     listed: ClassVar[bool] = False
     """True for what a platform can list whole (VLANs, not files), so that ``purge`` can concern it."""
     directives: ClassVar[frozenset[str]] = frozenset()

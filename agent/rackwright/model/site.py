@@ -118,6 +118,8 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     port: str
     peer: str
     peer_port: str
+    trust: Literal["", "declared"] = ""
+    """``declared``: what is seen against it is wrong, and holds nothing up."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

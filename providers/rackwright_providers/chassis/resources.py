@@ -19,6 +19,7 @@ class Blade(Resource, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "blade"
     fixture: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
     directives: ClassVar[frozenset[str]] = frozenset({"grace"})
 
     power: Literal["on", "off", "graceful_off"] | None = None

@@ -23,6 +23,7 @@ class Outlet(Resource, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "outlet"
     fixture: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
 
     state: Literal["on", "off"] | None = None
     label: Annotated[str, Meta(max_length=63)] | None = None

@@ -56,6 +56,7 @@ class Target(Resource, frozen=True, kw_only=True):
     """An iSCSI target of an array whose targets are made by hand; its name is its IQN."""
 
     kind: ClassVar[str] = "target"
+    linked: ClassVar[bool] = True
     listed: ClassVar[bool] = True
 
     chap: str | None = None

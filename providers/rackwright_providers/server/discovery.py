@@ -87,6 +87,9 @@ def discover(host: Reader) -> Facts:
         "virtualization": virtualization(base),
         "dmi": dmi(base),
     }
+    initiator = iscsi_name(base)
+    if initiator:
+        values["iscsi"] = {"initiator": initiator}
     name = fqdn(values["hostname"], _text(base / "etc/hosts"))
     if name:
         values["fqdn"] = name
@@ -165,6 +168,15 @@ def dmi(base: Path) -> dict[str, str]:
         for value in (_text(base / "sys/class/dmi/id" / file),)
         if value.lower() not in _UNKNOWN
     }
+
+
+def iscsi_name(base: Path) -> str:
+    """The iSCSI name of this machine as an initiator, from open-iscsi's file (iscsid(8)), which only
+    root may read; empty where there is none."""
+    found = re.search(
+        r"^InitiatorName=(\S+)", _text(base / "etc/iscsi/initiatorname.iscsi"), re.MULTILINE
+    )
+    return found[1] if found else ""
 
 
 def virtualization(base: Path) -> str:

@@ -93,6 +93,7 @@ class Port(SwitchPort, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "port"
     fixture: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
 
     lag: str | None = None
     """The LAG that it is a member of, by the LAG's name; ``none``: of no LAG."""

@@ -1,0 +1,391 @@
+"""Why something waits: from a node over what it waits for to the roots, and who can act on these. Pure.
+
+The walk goes through each thing once, so it ends on anything, circles of leftovers included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from rackwright.model.address import Address
+from rackwright.model.bundle import Need
+from rackwright_store.standing import RUN, Seen, Stand, stands_of
+
+SILENT_AFTER = 180.0
+"""Seconds without a sign of life after which an agent is named as what everything waits for. One that is
+well renews its long poll every minute or so."""
+
+Kind = Literal[
+    "failed", "refused", "contradicted", "blocked", "unreachable", "run", "facts", "fact",
+    "unheard", "unenrolled", "retired", "left", "pending", "circle",
+]  # fmt: skip
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing on the way: a resource (``node:type/name``), a fact (``node:path``) or a node."""
+
+    what: str
+    state: str
+    since: float | None = None
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
+    """One root, the shortest way to it, and how much of the node waits for it."""
+
+    kind: Kind
+    root: str
+    """The resource, fact or node at the root."""
+    error: str
+    """What is the matter with it, for a person."""
+    act: str
+    """Who can act, and how."""
+    since: float | None
+    path: tuple[Step, ...]
+    """From the node's resource to the root, both included."""
+    waiting: int
+    """Resources of the node that wait for this root."""
+    overdue: bool
+
+
+class _Key(NamedTuple):
+    kind: Literal["resource", "fact", "node"]
+    node: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.name}" if self.name else self.node
+
+
+class _Root(NamedTuple):
+    kind: Kind
+    error: str
+    act: str
+    since: float | None = None
+
+
+class Rack:
+    """All nodes at one moment, ``now`` (Unix seconds); hand-offs are overdue after ``deadline`` seconds."""
+
+    def __init__(self, nodes: Mapping[str, Seen], now: float, deadline: float) -> None:
+        self.nodes, self.now, self.deadline = nodes, now, deadline
+        self._stands: dict[str, dict[str, Stand]] = {}
+        self._needs: dict[str, dict[str, tuple[Need, ...]]] = {}
+
+    def stands(self, node: str) -> dict[str, Stand]:
+        """Where everything of ``node`` stands."""
+        found = self._stands.get(node)
+        if found is None:
+            found = self._stands[node] = stands_of(self.nodes[node])
+        return found
+
+    def counts(self, node: str) -> dict[str, int]:
+        """How many resources of ``node`` stand where, with the deferred among the waiting."""
+        found: dict[str, int] = {}
+        for stand in self.stands(node).values():
+            found[stand.state] = found.get(stand.state, 0) + 1
+        deferred = len(self.nodes[node].bundle.deferred)
+        if deferred:
+            found["waiting"] = found.get("waiting", 0) + deferred
+        return dict(sorted(found.items()))
+
+    def waiting_since(self, node: str) -> float | None:
+        """Since when the longest wait of ``node`` lasts: for another resource, for a fact, or for its
+        agent to do what it was told. None when nothing waits; what failed waits for nobody."""
+        seen = self.nodes[node]
+        times = [seen.deferred.get(item.address, seen.told) for item in seen.bundle.deferred]
+        times += [
+            stand.since
+            for stand in self.stands(node).values()
+            if stand.state in ("waiting", "unreported")
+        ]
+        return min(times, default=None)
+
+    def overdue(self, since: float | None) -> bool:
+        """Whether a wait since then is longer than the deadline."""
+        return since is not None and self.now - since > self.deadline
+
+    def moving(self, node: str) -> bool:
+        """Whether ``node`` can go on by itself: its agent is there, and has something to do that it
+        has not tried, or that has nothing to wait for any more."""
+        if self._trouble(node) is not None:
+            return False
+        return any(
+            stand.state == "unreported"
+            or (stand.state == "waiting" and not stand.why_alone and not self._waits(node, key))
+            for key, stand in self.stands(node).items()
+        )
+
+    def why(self, node: str) -> tuple[Chain, ...]:
+        """The roots of all that ``node`` waits for: those most of it waits for first."""
+        starts = [
+            _Key("resource", node, key)
+            for key, stand in self.stands(node).items()
+            if not stand.done
+        ]
+        starts += [
+            _Key("resource", node, item.address) for item in self.nodes[node].bundle.deferred
+        ]
+        parents: dict[_Key, _Key | None] = dict.fromkeys(starts)
+        users: dict[_Key, list[_Key]] = {}
+        roots: list[tuple[_Key, _Root]] = []
+        look = list(starts)
+        for key in look:
+            following, root = self._follow(key)
+            if root is not None:
+                roots.append((key, root))
+            for item in following:
+                users.setdefault(item, []).append(key)
+                if item not in parents:
+                    parents[item] = key
+                    look.append(item)
+        chains, explained = [], set[_Key]()
+        for key, root in roots:
+            reached = _reach([key], users)
+            explained |= reached
+            path = _path(key, parents)
+            chains.append(self._chain(key, root, path, sum(start in reached for start in starts)))
+        lost = [start for start in starts if start not in explained]
+        if lost:
+            circle = self._circle(lost[0])
+            root = _Root(
+                "circle",
+                "these wait for each other",
+                "give up one of them by hand, or take it out of the site in a commit of its own",
+            )
+            chains.append(self._chain(circle[-1], root, circle, len(lost)))
+        chains.sort(key=lambda chain: (-chain.waiting, chain.root))
+        return tuple(chains)
+
+    def _chain(self, key: _Key, root: _Root, path: Sequence[_Key], waiting: int) -> Chain:
+        steps = tuple(self._step(item) for item in path)
+        waits = [
+            step.since for step in steps if step.state in ("waiting", "unreported", "deferred")
+        ]
+        since = root.since if root.since is not None else steps[-1].since
+        overdue = self.overdue(min((at for at in waits if at is not None), default=None))
+        return Chain(
+            kind=root.kind,
+            root=str(key),
+            error=root.error,
+            act=root.act,
+            since=since,
+            path=steps,
+            waiting=waiting,
+            overdue=overdue,
+        )
+
+    def _step(self, key: _Key) -> Step:
+        if key.kind != "resource" or key.node not in self.nodes:
+            return Step(what=str(key), state=key.kind)
+        stand = self.stands(key.node).get(key.name)
+        if stand is not None:
+            return Step(what=str(key), state=stand.state, since=stand.since or None)
+        seen = self.nodes[key.node]
+        since = seen.deferred.get(key.name)
+        return Step(what=str(key), state="deferred" if since is not None else "held", since=since)
+
+    def _follow(self, key: _Key) -> tuple[list[_Key], _Root | None]:
+        """What ``key`` waits for, and what is the matter with itself."""
+        if key.node not in self.nodes:
+            return [], _Root(
+                "left",
+                f"{key.node} is not in the site any more, and by its ledger it still uses this"
+                if key.kind == "resource"
+                else f"there is no node {key.node} in the site",
+                f"if {key.node} is gone for good: rackwright node retire {key.node}",
+            )
+        if key.kind == "node":
+            return [], self._trouble(key.node) or self._pending(key.node)
+        if key.kind == "fact":
+            if self._trouble(key.node) is not None:
+                return [_Key("node", key.node)], None
+            return [], _Root(
+                "fact",
+                f"rendering waits for fact {key}, which nobody has found",
+                f"{key.node}'s agent, if it is there to be found: rackwright discover {key.node}",
+            )
+        return self._follow_resource(key)
+
+    def _follow_resource(self, key: _Key) -> tuple[list[_Key], _Root | None]:
+        seen = self.nodes[key.node]
+        stand = self.stands(key.node).get(key.name)
+        if stand is None or stand.done:
+            facts = self._facts(key)
+            # With no fact to wait for, somebody waits until this one is let go of: only its own agent can.
+            return facts or [_Key("node", key.node)], None
+        trouble = [_Key("node", key.node)] if self._trouble(key.node) is not None else []
+        if stand.state == "failed":
+            again = "it is tried again at each run"
+            return [], _Root("failed", stand.why, f"{_owner(seen, stand)}; {again}", stand.since)
+        if stand.state == "refused":
+            return [], _refused(seen, stand)
+        waits = [_key(text) for text in self._waits(key.node, key.name)]
+        if stand.state == "waiting" and stand.why_alone:
+            return trouble, None if trouble else _Root(
+                "blocked", stand.why, _agent(seen), stand.since
+            )
+        if waits:
+            return [*waits, *trouble], None
+        return [_Key("node", key.node)], None
+
+    def _facts(self, key: _Key) -> list[_Key]:
+        """The facts that a deferred resource waits for."""
+        names = (key.name, f"{key.name.partition('/')[0]}/?")
+        return [
+            _Key("fact", *_split(item.fact))
+            for item in self.nodes[key.node].bundle.deferred
+            if item.address in names
+        ]
+
+    def _waits(self, node: str, name: str) -> list[str]:
+        """The addresses that ``name`` of ``node`` still waits for."""
+        seen, stand = self.nodes[node], self.stands(node)[name]
+        if stand.remove:
+            held = seen.gates.held.get(name, ())
+            mine = self.stands(node)
+            local = [
+                text
+                for text in stand.waits_for
+                if (key := _key(text)).node == node and key.name in mine and not mine[key.name].done
+            ]
+            return [*held, *local]
+        if node not in self._needs:
+            self._needs[node] = {str(item.address): item.needs for item in seen.bundle.resources}
+        wanted = [need.address for need in self._needs[node].get(name, ())]
+        texts = {
+            text if ":" in text.partition("/")[0] else f"{node}:{text}"
+            for text in (*wanted, *stand.waits_for)
+        }
+        held = seen.gates.held.get(name, ())
+        return sorted(text for text in texts if text in held or not self._met(_key(text)))
+
+    def _met(self, key: _Key) -> bool:
+        if key.node not in self.nodes:
+            return True  # it can only have held us, and holds us no more
+        found = self.stands(key.node).get(key.name)
+        if found is not None:
+            return found.done
+        # Neither declared nor there to go: a name that only the device uses, or a deferred one.
+        return not self._facts(key)
+
+    def _trouble(self, node: str) -> _Root | None:
+        """Why the agent of ``node`` gets nothing done."""
+        seen = self.nodes[node]
+        agent = _agent(seen)
+        if seen.retired:
+            return _Root(
+                "retired",
+                f"{node} is retired",
+                f"take it out of the site, or enrol it again: rackwright token create {node}",
+            )
+        if not seen.enrolled:
+            return _Root(
+                "unenrolled",
+                f"{agent} has never been enrolled",
+                f"enrol it: rackwright token create {node}",
+            )
+        if seen.silent > SILENT_AFTER:
+            since = self.now - seen.silent
+            where = "the host that it runs on" if seen.bundle.node.managed else "the host"
+            text = f"{agent} has not been heard for {span(seen.silent)}"
+            run = seen.standing.get(RUN)
+            text += f"; before that: {run.why}" if run else ""
+            return _Root("unheard", text, f"whoever can reach {where}: start it again", since)
+        run = seen.standing.get(RUN)
+        if run is not None and run.at >= seen.told:
+            kind: Kind = "unreachable" if run.action == "unreachable" else "run"
+            what = f"its cabling, its power or its `reach`: {agent} goes on trying"
+            act = what if kind == "unreachable" else f"{agent} goes on trying; its log has more"
+            return _Root(kind, run.why, act, run.since)
+        if seen.facts_problem:
+            return _Root(
+                "facts",
+                f"its facts do not compile: {seen.facts_problem}",
+                "mend the template or the proposal at that line",
+            )
+        return None
+
+    def _pending(self, node: str) -> _Root:
+        seen = self.nodes[node]
+        agent = _agent(seen)
+        return _Root(
+            "pending",
+            f"{agent} has been told, and has not reported it yet",
+            f"{agent}: it is on its way",
+            seen.told or None,
+        )
+
+    def _circle(self, start: _Key) -> list[_Key]:
+        path = [start]
+        while True:
+            following, _ = self._follow(path[-1])
+            path.append(following[0])
+            if path.index(path[-1]) < len(path) - 1:
+                return path
+
+
+def _refused(seen: Seen, stand: Stand) -> _Root:
+    at = f" (at {stand.origin})" if stand.origin else ""
+    if "destroy: true" in stand.why:
+        act = f"say `destroy: true` on it{at} if its data may go, or take the change back"
+    elif "contradict" in stand.why or stand.why in seen.gates.contradicted.values():
+        act = "mend the cable, or the link in the site; or say `trust: declared` on the link"
+        return _Root("contradicted", stand.why, act, stand.since)
+    else:
+        act = f"change what is declared{at}, or do it by hand on {seen.name}"
+    return _Root("refused", stand.why, act, stand.since)
+
+
+def _owner(seen: Seen, stand: Stand) -> str:
+    at = f", or what is declared at {stand.origin}" if stand.origin else ""
+    return f"mend {seen.name}{at}"
+
+
+def _agent(seen: Seen) -> str:
+    return f"{seen.name}'s {'delegate' if seen.bundle.node.managed else 'agent'}"
+
+
+def _key(text: str) -> _Key:
+    address = Address.parse(text)
+    return _Key("resource", address.node, str(address.local))
+
+
+def _split(fact: str) -> tuple[str, str]:
+    node, _, path = fact.partition(":")
+    return node, path
+
+
+def _path(key: _Key, parents: Mapping[_Key, _Key | None]) -> list[_Key]:
+    path: list[_Key] = []
+    at: _Key | None = key
+    while at is not None:
+        path.append(at)
+        at = parents[at]
+    return path[::-1]
+
+
+def _reach(start: Iterable[_Key], edges: Mapping[_Key, Sequence[_Key]]) -> set[_Key]:
+    found = set(start)
+    look = list(found)
+    while look:
+        for item in edges.get(look.pop(), ()):
+            if item not in found:
+                found.add(item)
+                look.append(item)
+    return found
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def chains_data(chains: Iterable[Chain]) -> list[dict[str, Any]]:
+    """Chains as plain data."""
+    return [msgspec.to_builtins(chain) for chain in chains]
