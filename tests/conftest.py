@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-WAITING = 2
+WAITING = 4
 """Processes more than there are CPUs: most tests wait for a device more than they compute."""
 LONG = (
     "tests/system/test_fleet.py::",

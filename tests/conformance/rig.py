@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,6 +122,15 @@ def rigs(platform: str) -> Mapping[str, Maker]:
     else:
         found = importlib.import_module(f"tests.conformance.rigs.{platform}").RIGS
     return {kind: _hurried(maker) for kind, maker in found.items()}
+
+
+def over(platform: str, kind: str, transports: Iterable[str]) -> list[str]:
+    """Those of ``transports`` over which a rig is run: ``OVER`` of its module, or all."""
+    if not (HERE / "rigs" / f"{platform}.py").exists():
+        return sorted(transports)
+    module = importlib.import_module(f"tests.conformance.rigs.{platform}")
+    chosen: Mapping[str, Collection[str]] = getattr(module, "OVER", {})
+    return sorted(set(transports) & set(chosen.get(kind, transports)))
 
 
 def _hurried(maker: Maker) -> Maker:

@@ -21,7 +21,7 @@ from rackwright.provider import Registry
 from rackwright_providers.switch import vlanset
 
 from .converging import Delegate, states, told
-from .rig import Case, RealRig, Rig, cases, fields, rigs
+from .rig import Case, RealRig, Rig, cases, fields, over, rigs
 
 CASES = cases()
 DONE = {"in_sync", "changed", "removed", "released"}
@@ -29,7 +29,7 @@ EVERY = [
     pytest.param((platform, kind, transport), id=f"{platform}-{kind}-{transport}")
     for platform in CASES
     for kind in rigs(platform)
-    for transport in sorted(Registry.installed().provider(platform).transports)
+    for transport in over(platform, kind, Registry.installed().provider(platform).transports)
 ]
 LOSSES = (0, 1, 3)
 """Writes after which the session is lost, each in its turn: nothing is done yet, something is begun,

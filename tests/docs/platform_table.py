@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rackwright.provider import AnyProvider, Registry
-from tests.conformance.rig import cases, fields, rigs
+from tests.conformance.rig import cases, fields, over, rigs
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "platforms.md"
@@ -64,10 +64,9 @@ def rigged() -> Iterator[Proof]:
         for kind, proven in proven_by(platform).items():
             assert kind in rigs(platform), f"{platform} has no rig {kind!r}"
             on, _, by = proven.partition(": ")
-            for over in sorted(provider.transports):
-                if over in over_which(platform, kind, provider):
-                    for noun in nouns:
-                        yield Proof(platform, noun, over, on, by)
+            for transport in over(platform, kind, provider.transports):
+                for noun in nouns:
+                    yield Proof(platform, noun, transport, on, by)
 
 
 def proven_by(platform: str) -> dict[str, str]:
@@ -78,16 +77,6 @@ def proven_by(platform: str) -> dict[str, str]:
         return dict.fromkeys(rigs(platform), "simulator")
     found: dict[str, str] = module.PROVEN
     return found
-
-
-def over_which(platform: str, kind: str, provider: AnyProvider) -> tuple[str, ...]:
-    """The transports of a rig: ``OVER`` of its module, or all that the platform has."""
-    try:
-        module = importlib.import_module(f"tests.conformance.rigs.{platform}")
-    except ModuleNotFoundError:
-        return tuple(provider.transports)
-    found: dict[str, tuple[str, ...]] = getattr(module, "OVER", {})
-    return found.get(kind, tuple(provider.transports))
 
 
 def table() -> str:

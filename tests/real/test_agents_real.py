@@ -97,8 +97,8 @@ def test_a_switch_finds_its_lldp_neighbour(tmp_path: Path) -> None:
         ovs.plug("p1")
         near = stack.enter_context(agents.lldpd(ovs.ns, "sw-a1", "p1"))
         far = stack.enter_context(agents.lldpd(web1.ns, "web1", "eth0"))
-        parts.until(lambda: "web1" in near.neighbours())
-        parts.until(lambda: "sw-a1" in far.neighbours())
+        parts.until(lambda: "web1" in near.neighbours(), timeout=30)
+        parts.until(lambda: "sw-a1" in far.neighbours(), timeout=30)
         address = stack.enter_context(parts.management(ovs.ns))
         door = stack.enter_context(
             parts.sshd(tmp_path / "sshd", ns=ovs.ns, host=address, env={**ovs.env, **near.env})

@@ -18,6 +18,8 @@ from rackwright_sim.linux_frr import FrrDevice, FrrOptions
 from rackwright_sim.linux_frr_lines import FrrSerial, FrrSsh
 from tests.real import consoles, parts
 
+OVER = {"real": ("ssh",)}
+"""A console takes two seconds for each login; tests/real has it over a pty and over ser2net."""
 PROVEN = {"sim": "simulator", "real": "real: FRR vtysh"}
 PORTS = ("lan0", "lan1", "lan2", "lan3")
 PASSWORD = "s3cret-console"
