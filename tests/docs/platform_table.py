@@ -90,8 +90,8 @@ def table() -> str:
     lines = ["| type | platform | resources | over | proven on |", "|---|---|---|---|---|"]
     for kind, platform in sorted((_type(registry, name), name) for name in known - {"auto"}):
         provider = registry.provider(platform)
-        for over in sorted(provider.transports):
-            lines += _rows(kind, platform, provider, over, proofs)
+        for transport in sorted(provider.transports):
+            lines += _rows(kind, platform, provider, transport, proofs)
     return "\n".join(lines) + "\n"
 
 
