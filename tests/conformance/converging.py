@@ -21,7 +21,7 @@ from rackwright.provider import AnyProvider, Registry, Surroundings
 
 from .rig import Case, RealRig, Written, fields
 
-MARGIN = {"snmp": {"timeout": 1.0, "retries": 1}}
+MARGIN = {"snmp": {"timeout": 3.0, "retries": 1}}
 
 
 class Delegate:

@@ -27,7 +27,7 @@ class PduRig:
         self.pdu = pdu
         self.secrets: Mapping[str, str] = {"community": COMMUNITY}
         # One request, one answer: a SET that is not answered is a session that is lost.
-        options = {"host": "127.0.0.1", "port": pdu.port, "retries": 0, "timeout": 1.5}
+        options = {"host": "127.0.0.1", "port": pdu.port, "retries": 0, "timeout": 3.0}
         way = Way(transport="snmp", options={**options, "community": COMMUNITY})
         self.ways: Mapping[str, Way] = {"snmp": way}
 

@@ -28,7 +28,7 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
     opened: list[SnmpReader] = []
 
     def open_(provider: SnmpPdu, port: int, writable: bool = True, **options: Any) -> SnmpReader:
-        given = {"host": "127.0.0.1", "port": port, "timeout": 1.0, "retries": 1} | options
+        given = {"host": "127.0.0.1", "port": port, "timeout": 3.0, "retries": 1} | options
         if "username" not in given:
             given.setdefault("community", "private")
         way = Way(transport="snmp", options=given)

@@ -26,7 +26,7 @@ class Switch:
     def __init__(self, switch: QBridge) -> None:
         self.switch = switch
         # One request, one answer: a SET that is not answered is a session that is lost.
-        options = {"host": "127.0.0.1", "port": switch.port, "retries": 0, "timeout": 1.5}
+        options = {"host": "127.0.0.1", "port": switch.port, "retries": 0, "timeout": 3.0}
         community = self.secrets["community"]
         self.ways = {"snmp": Way(transport="snmp", options={**options, "community": community})}
 
