@@ -255,15 +255,13 @@ class _Run:
             self.job.progress(number, len(batches), str(addresses[0]))
             waits = {need for address in addresses for need in self.unmet(changes[address])}
             if self.lost or self.job.stop.is_set():
-                left = "the agent was told to leave; the next run goes on here"
-                why = f"not sent: {self.lost}" if self.lost else left
-                self.hold(addresses, Held("blocked", why))
+                self.hold(addresses, Held("blocked", self.unsent()))
                 continue
             if waits and not self.provider.atomic:
                 if (
                     len(addresses) > 1
                 ):  # of many that go together, only those that wait are left out
-                    self.send_apart([changes[address] for address in addresses], "")
+                    self.send_apart([changes[address] for address in addresses])
                 else:
                     self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
                 continue
@@ -271,7 +269,7 @@ class _Run:
             if refusal and len(addresses) == 1:
                 self.hold(addresses, Held("failed", str(refusal)))
             elif refusal:
-                self.send_apart([changes[address] for address in addresses], str(refusal))
+                self.send_apart([changes[address] for address in addresses])
         self.job.progress(len(batches), len(batches), "")
 
     def send(self, addresses: Sequence[Address], steps: Sequence[Step]) -> Rejected | None:
@@ -294,16 +292,16 @@ class _Run:
             sent[address] = sent.get(address, 0.0) + took
         return refusal
 
-    def send_apart(self, changes: Sequence[Change], why: str) -> None:
+    def send_apart(self, changes: Sequence[Change]) -> None:
         """``changes`` were refused together: by halves, down to those that the device will not have,
-        so that only these fail. ``why`` is what it said."""
+        so that only these fail."""
         middle = len(changes) // 2
         for half in (changes[:middle], changes[middle:]):
             ready = []
             for change in half:
                 waits = self.unmet(change)
                 if self.lost or self.job.stop.is_set():
-                    self.hold([change.address], Held("blocked", f"not sent: {self.lost or why}"))
+                    self.hold([change.address], Held("blocked", self.unsent()))
                 elif waits:
                     self.hold([change.address], Held("blocked", "", tuple(sorted(waits))))
                 else:
@@ -315,7 +313,13 @@ class _Run:
             if refusal and len(ready) == 1:
                 self.hold(addresses, Held("failed", str(refusal)))
             elif refusal:
-                self.send_apart(ready, str(refusal))
+                self.send_apart(ready)
+
+    def unsent(self) -> str:
+        """Why nothing more is sent in this run."""
+        if self.lost:
+            return f"not sent: {self.lost}"
+        return "the agent was told to leave; the next run goes on here"
 
     def hold(self, addresses: Sequence[Address], held: Held) -> None:
         for address in addresses:
