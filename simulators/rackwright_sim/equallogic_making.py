@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rackwright_sim.run import SimNode, _Making
+from rackwright_sim.cli_making import access_of, boxed
+from rackwright_sim.making import Making, SimNode, kept_at
 
 
-def equallogic(node: SimNode, state: Path | None) -> _Making:
+def equallogic(node: SimNode, state: Path | None) -> Making:
     """A group of the node's name, over SSH."""
-    from rackwright_sim import cli_making, run
     from rackwright_sim.equallogic import EqualLogic
 
-    access, kept = cli_making._access(node), run._kept(state, node)
-    return cli_making._making(
-        node, EqualLogic(node.name, access=access, faults=node.faults, state=kept)
-    )
+    access, kept = access_of(node), kept_at(state, node)
+    return boxed(node, EqualLogic(node.name, access=access, faults=node.faults, state=kept))

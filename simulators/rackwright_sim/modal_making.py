@@ -8,54 +8,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rackwright_sim.ios_device import LldpNeighbour
+from rackwright_sim.making import (
+    Making,
+    SimNode,
+    agreed,
+    kept_at,
+    mac_of,
+    serial_endpoint,
+    ssh_endpoint,
+    unsimulated,
+)
 
 if TYPE_CHECKING:
     from rackwright_sim.modal_access import SessionMaker
     from rackwright_sim.modal_device import ModalDevice, ModalOptions
-    from rackwright_sim.run import SimNode, _Making
 
 PORTS = 24
 """Of each switch, besides those that its links name."""
 
 
-def arista_eos(node: SimNode, state: Path | None) -> _Making:
+def arista_eos(node: SimNode, state: Path | None) -> Making:
     """Ethernet1 and on, and Management1."""
-    from rackwright_sim import run
     from rackwright_sim.eos_device import EosDevice
     from rackwright_sim.eos_session import make
 
-    device = EosDevice(
-        _options(node, "Ethernet", "Management1"), run._kept(state, node), node.faults
-    )
+    device = EosDevice(_options(node, "Ethernet", "Management1"), kept_at(state, node), node.faults)
     return _making(node, device, make, "OpenSSH_8.7")
 
 
-def dell_os10(node: SimNode, state: Path | None) -> _Making:
+def dell_os10(node: SimNode, state: Path | None) -> Making:
     """ethernet1/1/1 and on, and mgmt1/1/1."""
-    from rackwright_sim import run
     from rackwright_sim.os10_device import Os10Device
     from rackwright_sim.os10_session import make
 
     options = _options(node, "ethernet1/1/", "mgmt1/1/1")
-    device = Os10Device(options, run._kept(state, node), node.faults)
+    device = Os10Device(options, kept_at(state, node), node.faults)
     return _making(node, device, make, "OpenSSH_7.4p1")
 
 
 def _options(node: SimNode, first: str, management: str) -> ModalOptions:
-    from rackwright_sim import run
     from rackwright_sim.modal_device import ModalOptions
 
     return ModalOptions(
         hostname=node.name,
-        username=run._one(node, "username", "rack"),
-        password=run._one(node, "password", "rack"),
-        enable=run._one(node, "enable"),
+        username=agreed(node, "username", "rack"),
+        password=agreed(node, "password", "rack"),
+        enable=agreed(node, "enable"),
         ports=port_names(first, [link.port for link in node.links], management),
         latency=node.latency,
         lldp=tuple(
             LldpNeighbour(
                 port=link.port,
-                chassis_id=run._address(link.peer),
+                chassis_id=mac_of(link.peer),
                 port_id=link.peer_port,
                 port_description=link.peer_port,
                 system_name=link.peer,
@@ -73,24 +77,23 @@ def port_names(first: str, named: Sequence[str], management: str) -> tuple[str, 
     return tuple(dict.fromkeys([*usual, *named, management]))
 
 
-def _making(node: SimNode, device: ModalDevice, make: SessionMaker, banner: str) -> _Making:
-    from rackwright_sim import run
+def _making(node: SimNode, device: ModalDevice, make: SessionMaker, banner: str) -> Making:
     from rackwright_sim.modal_access import ModalConsole, ModalSsh
 
-    made = run._Making(device, [], [])
+    made = Making(device, [], [])
     server: Any
     for way in node.ways:
         if way.transport == "ssh":
             host, port = str(way.options["host"]), int(way.options.get("port", 22))
             server = ModalSsh(device, make, host, port, banner)
-            made.servers.append((server, run._ssh_endpoint(node, server)))
+            made.servers.append((server, ssh_endpoint(node, server)))
         elif (
             way.transport == "serial"
             and node.platform != "arista_eos"
             and "://" not in str(way.options["port"])
         ):
             server = ModalConsole(device, make, Path(str(way.options["port"])))
-            made.servers.append((server, run._serial_endpoint(node, server)))
+            made.servers.append((server, serial_endpoint(node, server)))
         else:
-            made.skipped.append(run._unsimulated(node, way))
+            made.skipped.append(unsimulated(node, way))
     return made

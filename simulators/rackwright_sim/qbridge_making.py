@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rackwright_sim.run import SimNode, _Making
+from rackwright_sim.making import Endpoint, Making, SimNode, agreed, kept_at, unsimulated
 
 PORTS = 24
 """Unless its links name more."""
 
 
-def qbridge(node: SimNode, state: Path | None) -> _Making:
+def qbridge(node: SimNode, state: Path | None) -> Making:
     """A switch whose first ports are those that the site's links name, with their neighbours."""
-    from rackwright_sim import run
     from rackwright_sim.qbridge import QBridge, QBridgeOptions
     from rackwright_sim.qbridge_mib import Neighbour
     from rackwright_sim.snmp_agent import Access, User
@@ -45,21 +42,19 @@ def qbridge(node: SimNode, state: Path | None) -> _Making:
             ),
             access=Access(read=communities, write=communities, users=users),
         ),
-        host=run._one(node, "host", "127.0.0.1"),
-        port=int(
-            run._one(node, "port", "0" if any(way.get("port") == 0 for way in ways) else "161")
-        ),
+        host=agreed(node, "host", "127.0.0.1"),
+        port=int(agreed(node, "port", "0" if any(way.get("port") == 0 for way in ways) else "161")),
         faults=node.faults,
-        state=run._kept(state, node),
+        state=kept_at(state, node),
     )
-    skipped = [run._unsimulated(node, way) for way in node.ways if way.transport != "snmp"]
-    made = run._Making(switch, [], skipped)
+    skipped = [unsimulated(node, way) for way in node.ways if way.transport != "snmp"]
+    made = Making(switch, [], skipped)
     if ways:
         host = str(ways[0]["host"])
         made.servers.append(
             (
                 switch,
-                lambda: run.Endpoint(node.name, node.platform, "snmp", host=host, port=switch.port),
+                lambda: Endpoint(node.name, node.platform, "snmp", host=host, port=switch.port),
             )
         )
     return made
