@@ -29,6 +29,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
         "local": local,
         "store": store,
         "compile": compiling,
+        "site": whole_site,
         "large": large,
     }
     return "\n".join(make(results[name]) for name, make in makers.items() if name in results)
@@ -154,6 +155,30 @@ def compiling(result: dict[str, Any]) -> str:
     ]
     head = ["nodes", "whole site", "growth", "after one fact", "growth"]
     return _title("Compile", result) + _table(head, lines)
+
+
+def whole_site(result: dict[str, Any]) -> str:
+    """Sizes and growth of a whole site."""
+
+    def grown(row: dict[str, Any], what: str) -> str:
+        known = f"{what}_growth"
+        return f"{row[what]:.3f} ({row[known]:.1f} ×)" if known in row else f"{row[what]:.3f}"
+
+    lines = [
+        [
+            *(str(row[what]) for what in ("nodes", "links", "resources")),
+            *(grown(row, what) for what in ("lint", "sequence")),
+            *(f"{row[w]:.3f} ({row[f'{w}_cpu']:.3f})" for w in ("commit", "commit_link")),
+            f"{row['store_sequence']:.3f}",
+            f"{row['peak']:.0f}",
+        ]
+        for row in result["rows"]
+    ]
+    head = [
+        "nodes", "links", "resources", "lint", "sequence", "commit to one node", "with a new link",
+        "`rackwright sequence` of the store", "peak MiB",
+    ]  # fmt: skip
+    return _title("A whole site", result) + _table(head, lines)
 
 
 def large(result: dict[str, Any]) -> str:

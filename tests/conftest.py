@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-WAITING = 4
+# Bytecode is kept, whatever the environment says: hundreds of processes start from these sources.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+TESTS = Path(__file__).parent
+SOURCES = ("agent", "providers", "proposals", "store", "simulators")
+WAITING = 6
 """Processes more than there are CPUs: most tests wait for a device more than they compute."""
 LONG = (
     "tests/system/test_fleet.py::",
     "tests/server/test_discovery.py::test_a_real_lldpd",
     "tests/server/test_packages.py::test_apt_for_real",
     "tests/bench/test_bench.py::test_store",
+    "tests/real/test_bring_up.py::",
 )
 """Tests of more than ten seconds: one that is begun last is waited for by all."""
 
@@ -26,6 +37,24 @@ def pytest_xdist_auto_num_workers() -> int | None:
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     return len(os.sched_getaffinity(0)) + WAITING
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what is not yet before the processes begin, each of which would do it otherwise."""
+    if hasattr(config, "workerinput"):
+        return
+    for source in SOURCES:
+        compileall.compile_dir(TESTS.parent / source, quiet=2)
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.getoption("numprocesses", 0) and not _compiled():
+        look = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-qq"]
+        subprocess.run(look, cwd=TESTS.parent, stdout=subprocess.DEVNULL)
+
+
+def _compiled() -> bool:
+    """Whether pytest has most of the tests as it runs them, which takes it several seconds."""
+    kept = list(TESTS.rglob("__pycache__/test_*-pytest-*.pyc"))
+    return 2 * len(kept) > len(list(TESTS.rglob("test_*.py")))
 
 
 @pytest.hookimpl(trylast=True)

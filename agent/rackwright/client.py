@@ -15,6 +15,7 @@ import msgspec
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.facts import Facts
+from rackwright.model.lease import EPOCH_HEADER, Leases
 from rackwright.model.report import Report
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 """A store that renders a large site with new facts takes its time."""
+
+LEASE_READ_SECONDS = 5.0
+"""An answer about leases that comes later is of little use: better to ask again."""
 
 T = TypeVar("T")
 
@@ -34,6 +38,8 @@ class Watch(NamedTuple):
     credential: str
     bundle: str = ""
     gates: str = ""
+    epoch: int = 0
+    """Of the lease, when the credential is that of a host which acts for the node."""
 
 
 class NotAllowed(Permanent):
@@ -54,6 +60,9 @@ class StoreClient:
 
     ``url`` is ``https://host:port`` (or ``http://``, which a store serves on loopback alone unless
     told otherwise); ``ca`` a PEM file of the authorities to trust instead of the system's.
+
+    ``credential`` is the node's own, or that of a host which holds the node's lease: then with the
+    lease's ``epoch``.
 
     Methods raise `Unreachable` when there is no answer or the store is at fault (try again), and
     `Permanent` when the store refuses (with what to do about it).
@@ -76,39 +85,63 @@ class StoreClient:
             raise Unreachable("the store's answer to an enrolment holds no credential")
         return credential
 
-    def bundle(self, node: str, credential: str, etag: str = "") -> tuple[Bundle, str] | None:
+    def leases(
+        self,
+        credential: str,
+        process: str,
+        want: Mapping[str, tuple[str, int]],
+        release: Mapping[str, int],
+    ) -> Leases:
+        """Renew, take and give back leases, all in one. ``process`` is a random text, new for each
+        process; ``want`` maps nodes to (instance, last epoch): the random text that is kept in the
+        node's state directory under its lock, and the epoch that this directory held last (0: none);
+        ``release`` maps nodes to the epoch that ends now. What is granted lasts ``ttl`` seconds from
+        before this was called. Asking twice does no harm."""
+        wanted = {node: {"instance": one, "epoch": epoch} for node, (one, epoch) in want.items()}
+        body = msgspec.json.encode({"process": process, "want": wanted, "release": dict(release)})
+        answer = self._http.send("POST", "/v1/leases", credential, body=body, read=LEASE_READ_SECONDS)  # fmt: skip
+        return _decoded(answer, Leases)[0]
+
+    def bundle(
+        self, node: str, credential: str, etag: str = "", *, epoch: int = 0
+    ) -> tuple[Bundle, str] | None:
         """The node's bundle and its ETag; None when it is still the one of ``etag``."""
-        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
+        headers = _epoch(epoch) | ({"If-None-Match": f'"{etag}"'} if etag else {})
         path = f"/v1/nodes/{_part(node)}/bundle"
         answer = self._http.send("GET", path, credential, headers=headers, none_for=304)
         return None if answer is None else _decoded(answer, Bundle)
 
-    def gates(self, node: str, credential: str) -> tuple[Gates, str]:
+    def gates(self, node: str, credential: str, *, epoch: int = 0) -> tuple[Gates, str]:
         """The node's gates and their ETag."""
-        answer = self._http.send("GET", f"/v1/nodes/{_part(node)}/gates", credential)
+        path = f"/v1/nodes/{_part(node)}/gates"
+        answer = self._http.send("GET", path, credential, headers=_epoch(epoch))
         return _decoded(answer, Gates)
 
-    def put_facts(self, node: str, credential: str, facts: Facts) -> str:
+    def put_facts(self, node: str, credential: str, facts: Facts, *, epoch: int = 0) -> str:
         """Send the node's facts. Returns the ETag of the bundle rendered with them."""
-        answer = self._http.send(
-            "PUT", f"/v1/nodes/{_part(node)}/facts", credential, body=msgspec.json.encode(facts)
-        )
+        path, body = f"/v1/nodes/{_part(node)}/facts", msgspec.json.encode(facts)
+        answer = self._http.send("PUT", path, credential, body=body, headers=_epoch(epoch))
         return str(_object(answer).get("etag", ""))
 
-    def put_ledger(self, node: str, credential: str, ledger: bytes) -> None:
+    def put_ledger(self, node: str, credential: str, ledger: bytes, *, epoch: int = 0) -> None:
         """Mirror the node's ledger (JSON): ``{"entries": {"type/name": {"needs": […], …}}}``."""
-        self._http.send("PUT", f"/v1/nodes/{_part(node)}/ledger", credential, body=ledger)
+        path = f"/v1/nodes/{_part(node)}/ledger"
+        self._http.send("PUT", path, credential, body=ledger, headers=_epoch(epoch))
 
-    def get_ledger(self, node: str, credential: str) -> bytes | None:
+    def get_ledger(self, node: str, credential: str, *, epoch: int = 0) -> bytes | None:
         """The ledger as it was mirrored last (JSON); None when there is none."""
         path = f"/v1/nodes/{_part(node)}/ledger"
-        answer = self._http.send("GET", path, credential, none_for=404)
+        answer = self._http.send("GET", path, credential, headers=_epoch(epoch), none_for=404)
         return None if answer is None else bytes(answer.content)
 
-    def post_report(self, node: str, credential: str, report: Report | bytes) -> None:
-        """Deliver a report (or one as it lies in the spool, JSON). Twice does no harm."""
+    def post_report(
+        self, node: str, credential: str, report: Report | bytes, *, epoch: int = 0
+    ) -> None:
+        """Deliver a report (or one as it lies in the spool, JSON), with the ``epoch`` under which the
+        run was made. Twice does no harm."""
         body = report if isinstance(report, bytes) else msgspec.json.encode(report)
-        self._http.send("POST", f"/v1/nodes/{_part(node)}/reports", credential, body=body)
+        path = f"/v1/nodes/{_part(node)}/reports"
+        self._http.send("POST", path, credential, body=body, headers=_epoch(epoch))
 
     def wait(
         self, watch: Iterable[Watch | tuple[str, str, str, str]], timeout: float = 60.0
@@ -162,6 +195,10 @@ class AdminClient:
         """``{"commit", "waves", "longest"}``: the order, and where the revision stands in it."""
         return self._get("/v1/sequence")
 
+    def known(self) -> dict[str, Any]:
+        """``{"commit", "nodes"}``: what the store knows of every node, for a plan of the site."""
+        return self._get("/v1/known")
+
     def waiting(self, name: str) -> dict[str, Any]:
         """Why one node waits, down to the roots."""
         return self._get(f"/v1/nodes/{_part(name)}/waiting")
@@ -173,9 +210,24 @@ class AdminClient:
         body = msgspec.json.encode(said)
         return _object(self._http.send("POST", path, self._credential, body=body, again=False))
 
+    def hosts(self) -> dict[str, Any]:
+        """``{"lease", "hosts", "unplaced"}``: the hosts that converge managed nodes, and the nodes that
+        none of them may have."""
+        return self._get("/v1/hosts")
+
+    def drain(self, host: str, who: str, *, drain: bool) -> dict[str, Any]:
+        """``host`` is to hold nothing, or may again. Returns how it is doing."""
+        body = msgspec.json.encode({"drain": drain, "who": who})
+        path = f"/v1/hosts/{_part(host)}/drain"
+        return _object(self._http.send("POST", path, self._credential, body=body))
+
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""
         return self._list("/v1/proposals", "proposals")
+
+    def rollouts(self) -> list[dict[str, Any]]:
+        """Every rollout of the revision in force, with its waves."""
+        return self._list("/v1/rollouts", "rollouts")
 
     def links(self) -> list[dict[str, Any]]:
         """Every link end: declared, found, or both."""
@@ -377,6 +429,10 @@ def _object(answer: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Unreachable("the store's answer is not what it must be: is this a store?")
     return found
+
+
+def _epoch(epoch: int) -> dict[str, str]:
+    return {EPOCH_HEADER: str(epoch)} if epoch else {}
 
 
 def _part(text: str) -> str:

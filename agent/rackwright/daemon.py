@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,7 @@ from rackwright.source import StoreSource
 
 if TYPE_CHECKING:
     from rackwright.client import StoreClient, Watch
+    from rackwright.leasing import Lease
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,13 @@ BACK_OFF = 5.0
 """Seconds to the first retry of a node that could not be reached; doubled up to the interval."""
 POLL = 55.0
 """Seconds that one long poll at the store lasts; below what proxies cut at."""
+LEASED_POLL = 5.0
+"""The same where nodes come and go: one that comes is in the next poll."""
+PROBE = 5.0
+"""Seconds between two looks at a resting session under a lease: another host may reach what this one
+has lost."""
+LOOK = 1.0
+"""Seconds between two looks at whether a lease has come."""
 
 
 class Pace(NamedTuple):
@@ -68,6 +77,17 @@ class Loop:
         """Between two runs."""
         self._ended: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._go, name=runner.node, daemon=True)
+        claim = runner.claim
+        if claim is not None:
+            claim.changed = self._lease_changed
+        self._served: Lease | None = None
+        """The lease for which a run has begun."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether the store may be asked for its news: not while somebody else has the lease."""
+        claim = self.runner.claim
+        return claim is None or claim.lease is not None
 
     def start(self, *, once: bool = False, ended: Callable[[], None] = lambda: None) -> None:
         """Begin; ``ended`` is called when the thread is about to end."""
@@ -83,8 +103,10 @@ class Loop:
     def _go(self) -> None:
         try:
             self._rounds()
-            self.runner.close()
         finally:
+            self.runner.close()
+            if self.runner.claim is not None:
+                self.runner.deliver()  # it may be long until this node comes here again
             self.running = False
             self._ended()
 
@@ -92,6 +114,10 @@ class Loop:
         stop = self.runner.stop
         while not stop.is_set():
             self._wake.clear()
+            if not self._may_run():
+                self._wake.wait(LOOK)
+                continue
+            self._wake.clear()  # whatever woke us is served by this run
             fresh, self._fresh = self._fresh, False
             report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
             self._failures = self._failures + 1 if report.kind == "unreachable" else 0
@@ -100,11 +126,42 @@ class Loop:
             except Exception:
                 # Whoever read our output has gone, say: no reason to leave the device alone.
                 log.exception("%s: its report could not be shown", self.runner.node)
-            if self._once:
+            if self._once or stop.is_set():
                 return
             self.resting = True
-            self._wake.wait(self.pause())
+            self._rest(self.pause())
             self.resting = False
+
+    def _may_run(self) -> bool:
+        """Whether there is a lease, where one is needed. With ``once`` also when it is refused: the
+        run then says why."""
+        claim = self.runner.claim
+        if claim is None or self._why_run:
+            return True
+        lease = claim.lease
+        if lease is not None and lease.left() > 0:
+            self._served = lease
+            return True
+        if self._once:
+            return claim.settled
+        self.runner.close()  # cut off: not even a goodbye may be sent
+        return False
+
+    def _lease_changed(self) -> None:
+        claim = self.runner.claim
+        if claim is None or claim.lease is None or claim.lease is not self._served:
+            self._wake.set()
+
+    def _rest(self, seconds: float) -> None:
+        """Until woken, or told by the session itself that the device is gone."""
+        claim = self.runner.claim
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            probed = claim is not None and not self._failures
+            if self._wake.wait(min(left, PROBE) if probed else left):
+                return
+            if probed and claim is not None and claim.lease is not None and self.runner.lost():
+                return
 
     def pause(self) -> float:
         """Seconds to the next run when nothing wakes us."""
@@ -118,21 +175,28 @@ class Loop:
 class Waker:
     """One long poll at the store for all nodes of this process; it wakes those that changed."""
 
-    def __init__(self, client: StoreClient, loops: Sequence[Loop], stop: threading.Event) -> None:
-        self._client, self._stop = client, stop
-        self._loops = {loop.runner.node: loop for loop in loops}
+    def __init__(
+        self,
+        client: StoreClient,
+        loops: Sequence[Loop],
+        stop: threading.Event,
+        poll: float = POLL,
+    ) -> None:
+        """``loops`` may change meanwhile; ``poll`` is how long one long poll lasts, in seconds."""
+        self._client, self._stop, self._given, self._poll = client, stop, loops, poll
         self.thread = threading.Thread(target=self._go, name="wake", daemon=True)
 
     def _go(self) -> None:
         from rackwright.client import Watch, WatchRefused
 
         failures = 0
-        refused: frozenset[str] = frozenset()
+        refused: dict[str, Watch] = {}
         told: dict[str, Watch] = {}
         while not self._stop.is_set():
+            loops = {loop.runner.node: loop for loop in self._given if loop.watched}
             watch = [
-                Watch(node, source.credential, source.etag, source.gates_etag)
-                for node, loop in self._loops.items()
+                Watch(node, source.credential, source.etag, source.gates_etag, source.epoch)
+                for node, loop in loops.items()
                 for source in (loop.runner.source,)
                 # In its first run a node has its bundle before its gates, and would be woken for these.
                 if isinstance(source, StoreSource)
@@ -142,22 +206,22 @@ class Waker:
             # A node that was woken and has not fetched its news yet would make the poll return at
             # once, again and again: leave it out until it has.
             fresh = [item for item in watch if told.get(item.node) != item]
-            fresh = [item for item in fresh if item.node not in refused]
+            fresh = [item for item in fresh if not _same(refused.get(item.node), item)]
             if not fresh:
                 self._stop.wait(0.2)
                 continue
             try:
                 # After a failure a short poll, which tells soon that the store is back.
-                whole = len(fresh) == len(self._loops.keys() - refused) and not failures
-                changed = self._client.wait(fresh, POLL if whole else 1.0)
+                whole = len(fresh) == len(loops.keys() - refused.keys()) and not failures
+                changed = self._client.wait(fresh, self._poll if whole else 1.0)
                 if failures:
                     # What was reported while it was away need not wait for the next run.
-                    for loop in self._loops.values():
+                    for loop in loops.values():
                         loop.runner.deliver()
                 failures = 0
             except WatchRefused as error:
                 log.error("%s", error)
-                refused |= error.nodes
+                refused.update({item.node: item for item in fresh if item.node in error.nodes})
                 if not any(item.node in error.nodes for item in fresh):
                     self._stop.wait(30.0)  # it names none that we could leave out
                 continue
@@ -172,7 +236,15 @@ class Waker:
             for item in fresh:
                 if item.node in changed:
                     told[item.node] = item
-                    self._loops[item.node].wake()
+                    loops[item.node].wake()
+
+
+def _same(refused: Watch | None, item: Watch) -> bool:
+    """Whether ``item`` has the credential, and is of the tenure, with which its node was refused."""
+    return refused is not None and (refused.credential, refused.epoch) == (
+        item.credential,
+        item.epoch,
+    )
 
 
 class Signals:
@@ -193,11 +265,13 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number, old in self._old.items():
             signal.signal(number, old)
-        os.close(self._read)
-        os.close(self._write)
+        # A thread may still poke; it must not meet another file under the same number.
+        read, write, self._read, self._write = self._read, self._write, -1, -1
+        os.close(read)
+        os.close(write)
 
     def _heard(self, number: int, _frame: object) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # full, or closed
             os.write(self._write, bytes([number]))
 
     def poke(self) -> None:
@@ -231,7 +305,7 @@ def serve(
         if client is not None and not once:
             Waker(client, loops, stop).thread.start()
         tell_systemd(f"READY=1\nSTATUS=converging {len(loops)} node(s)")
-        watchdog = _watchdog_interval()
+        watchdog = watchdog_interval()
         while any(loop.running for loop in loops):
             for number in signals.wait(watchdog):
                 if number in (signal.SIGTERM, signal.SIGINT):
@@ -263,7 +337,7 @@ def tell_systemd(state: str) -> None:
             log.debug("systemd was not told: %s", error)
 
 
-def _watchdog_interval() -> float | None:
+def watchdog_interval() -> float | None:
     """Half of what systemd allows between two signs of life, in seconds; None: it does not ask."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     return int(microseconds) / 2_000_000 if microseconds.isdecimal() else None

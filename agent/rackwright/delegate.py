@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rackwright.daemon import Loop, Pace
+from rackwright.keeper import Claim
 from rackwright.model.report import Report
 from rackwright.provider import Registry
 from rackwright.run import NodeRunner
@@ -27,10 +28,12 @@ def loops(
     stop: threading.Event,
     root: Path = Path("/"),
     why_run: bool = False,
+    claim: Callable[[str], Claim | None] = lambda _node: None,
     report: Callable[[Report], None] = lambda _report: None,
     progress: Callable[[str, int, int, str], None] | None = None,
 ) -> list[Loop]:
-    """A loop for each of ``nodes``. ``state`` is the directory that holds each node's own."""
+    """A loop for each of ``nodes``. ``state`` is the directory that holds each node's own; ``claim``
+    gives the claim on a node's lease, where one is needed."""
     made = []
     for node in dict.fromkeys(nodes):
         runner = NodeRunner(
@@ -42,6 +45,7 @@ def loops(
             here=here,
             root=root,
             stop=stop,
+            claim=claim(node),
         )
         if progress is not None:
             runner.progress = progress

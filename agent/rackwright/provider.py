@@ -28,7 +28,8 @@ S_contra = TypeVar("S_contra", bound="Session", contravariant=True)
 
 
 class Session(Protocol):
-    """An open way to a device. Kept between runs; checked by `alive` before use."""
+    """An open way to a device. Kept between runs; checked by `alive` before use. One that learns by
+    itself that the device has left it says so by a method ``gone() -> bool``, which sends nothing."""
 
     via: str
     """For reports: ``ssh 10.0.0.2:22``."""
@@ -61,6 +62,17 @@ class Replay(Protocol):
         """The answer to a request."""
 
 
+class LeaseLike(Protocol):
+    """The right to talk to a device, which ends by itself."""
+
+    def left(self) -> float:
+        """Seconds for which something may still be sent; 0 or less once nothing may."""
+
+    def check(self, needs: float = 0.0) -> None:
+        """Raise Unreachable when there are not more than ``needs`` seconds left. Every transport asks
+        right before each thing that it sends."""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What a session may need besides its way."""
 
@@ -76,6 +88,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Listens to the session."""
     replay: Replay | None = None
     """Instead of the device: nothing is connected to."""
+    lease: LeaseLike | None = None
+    """Nothing is sent once it has ended, whatever else works; None: no end."""
 
 
 class Provider(Protocol[S_contra]):
@@ -92,7 +106,7 @@ class Provider(Protocol[S_contra]):
     """True: one `commit` of all steps, all or nothing. False: the engine commits step by step."""
     undoes: bool
     """The platform takes a change back by itself when it is not confirmed, so the path by which
-    we reach it may be changed."""
+    we reach it may be changed. Where that depends on the device, see `Trials`."""
 
     def open(self, way: Way, around: Surroundings) -> Any:
         """I/O: a session over ``way`` (secrets revealed). Without ``around.writable`` its type
@@ -146,6 +160,29 @@ class Reboots(Protocol[S_contra]):
         the session is told to stop it leaves no outlet without power that would not have got it back
         by the device itself, and raises Temporary.
         """
+
+
+class Trials(Protocol[S_contra]):
+    """What a provider has besides, when its platform takes back by itself only what it is sent on
+    trial, and only where the device is set up for that. Its `Provider.undoes` is False."""
+
+    def irrevocable(self, session: S_contra, changes: Sequence[Change]) -> Mapping[Address, str]:
+        """I/O, reading only: which of ``changes``, all of which cut our path, this device could not
+        take back, and why."""
+
+    def commit_on_trial(self, session: S_contra, steps: Sequence[Step]) -> None:
+        """I/O: as `Provider.commit`, for changes that cut our path. Returns when a new session has
+        confirmed them.
+
+        Raises Temporary when they could not be confirmed and are taken back, and Unreachable when
+        the session is lost or the device still has to take them back.
+        """
+
+
+def trials(provider: Any) -> Trials[Any] | None:
+    """``provider`` when it is a `Trials`; None when not."""
+    found: Trials[Any] | None = provider if hasattr(provider, "commit_on_trial") else None
+    return found
 
 
 class Registry:

@@ -12,7 +12,7 @@ import msgspec
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.secret import Masker, reveal
 from rackwright.model.site import Node, Way
-from rackwright.provider import AnyProvider, Surroundings
+from rackwright.provider import AnyProvider, LeaseLike, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ class Reach:
         self._provider, self._here = provider, here
         self._session: Any = None
         self._way: Way | None = None
+        self._lease: LeaseLike | None = None
+        """Under which the session was opened."""
         self._better_at = 0.0
         self.note = ""
         """Why a better way was not used, for the report."""
@@ -37,9 +39,16 @@ class Reach:
         """Whether `session` may answer with one that was opened for an earlier run."""
         return self._session is not None
 
+    def lost(self) -> bool:
+        """Whether there is a kept session that is gone, where it can tell that quietly."""
+        gone = getattr(self._session, "gone", None)
+        return gone is not None and bool(gone())
+
     def session(self, node: Node, secrets: Mapping[str, str], around: Surroundings) -> Any:
         """An open session. Raises Unreachable or Permanent with what each way said."""
         ways = self._ways(node)
+        if self._lease is not around.lease:
+            self.close()  # somebody else may have had the device in between
         if self._session is not None and not (self._way in ways and self._session.alive()):
             self.close()
         said: list[RackwrightError] = []
@@ -81,7 +90,7 @@ class Reach:
                     log.warning("%s: %s does not work: %s", node.name, way.transport, text)
                 continue
             self.close()
-            self._session, self._way = session, way
+            self._session, self._way, self._lease = session, way, around.lease
             self._noted(said)
             return True
         return False
@@ -92,9 +101,9 @@ class Reach:
 
     def _ways(self, node: Node) -> list[Way]:
         ways = list(node.reach) or [LOCAL]
-        usable = [way for way in ways if not (way.at and self._here and way.at != self._here)]
+        usable = [way for way in ways if not self._here or self._from_here(way)]
         if not usable:
-            places = ", ".join(sorted({way.at for way in ways}))
+            places = ", ".join(sorted({host for way in ways for host in way.hosts or (way.at,)}))
             raise Permanent(
                 f"{node.name} can be reached from {places} only, and this is {self._here}"
             )
@@ -107,8 +116,12 @@ class Reach:
             )
         return known
 
+    def _from_here(self, way: Way) -> bool:
+        """Whether the host that we run on can use ``way``, as far as that is known."""
+        return way.at in ("", self._here) and (not way.hosts or self._here in way.hosts)
+
     def close(self) -> None:
-        """Leave the session, if any."""
+        """Leave the session, if any: in order, or by cutting it off where its lease has ended."""
         if self._session is not None:
             self._session.close()
             self._session = self._way = None

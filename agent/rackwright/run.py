@@ -10,14 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rackwright.engine.converge import Job, converge
 from rackwright.engine.files import Busy, replace, run_lock, sweep
-from rackwright.engine.ledger import Ledger, LedgerFile
+from rackwright.engine.ledger import Ledger, LedgerCopy, LedgerFile, encode
 from rackwright.engine.spool import Spool, new_id
+from rackwright.leasing import Lease, NoLease
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.facts import Facts
@@ -28,6 +29,9 @@ from rackwright.provider import AnyProvider, Registry, Surroundings
 from rackwright.reach import Reach
 from rackwright.source import Source, Superseded
 from rackwright.vault import read_secrets
+
+if TYPE_CHECKING:
+    from rackwright.keeper import Claim
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,8 @@ class NodeRunner:
     here: str = ""
     root: Path = Path("/")
     stop: threading.Event = field(default_factory=threading.Event)
+    claim: Claim | None = None
+    """On the node's lease: nothing is sent to the node without it. None: none is needed."""
     progress: Callable[[str, int, int, str], None] = lambda _node, _sent, _of, _next: None
     _reach: Reach | None = None
     _provider: AnyProvider | None = None
@@ -68,13 +74,22 @@ class NodeRunner:
     """The ledger's copy at the source may lack something: one that was killed did not send it all."""
     _mirror_tried: bool = False
     """In this run."""
+    _mirrored: bytes = b""
+    """The ledger as the source has it, as far as is known."""
+    _mirrored_owned: frozenset[tuple[str, bool]] | None = None
+    """Of that: what is managed, and whether we made it. None: nothing is known of it."""
+    _lease: Lease | None = None
+    """Of the tenure for which the state directory was made ready last."""
     _delivering: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
         """Converge once and report. Never raises a RackwrightError."""
         started = time.time()
         masker = Masker()
+        lease: Lease | None = None
         try:
+            if self.claim is not None and not why_run:
+                lease = self.claim.current()
             with run_lock(self.state / "run.lock"):
                 if not self._swept:
                     sweep(self.state)
@@ -82,10 +97,10 @@ class NodeRunner:
                     self._swept = True
                 secrets = read_secrets(self.secrets)
                 masker = Masker(secrets.values())
-                report = self._run(secrets, why_run=why_run, fresh_facts=fresh_facts)
+                report = self._run(secrets, lease, why_run=why_run, fresh_facts=fresh_facts)
                 report = msgspec.structs.replace(report, started=started)
-        except Busy as error:
-            # The run that has the lock reports; this one would only call the node unreachable.
+        except (Busy, NoLease) as error:
+            # Who has the lock or the lease reports; this one would only call the node unreachable.
             return self._failed(started, error, masker, why_run)
         except RackwrightError as error:
             report = self._failed(started, error, masker, why_run)
@@ -101,11 +116,21 @@ class NodeRunner:
             bug = Permanent(f"a fault in Rackwright, see its log: {type(error).__name__}: {error}")
             report = self._failed(started, bug, masker, why_run)
             self.close()
-        if self.source.collects and not why_run:
+        if lease is not None:
+            report = msgspec.structs.replace(report, epoch=lease.epoch)
+            if self.claim and self.claim.lease is not lease and not report.outcomes:
+                return report  # it says nothing of the node, and somebody else may have it by now
+        if not why_run:
             self._tell(report)
         return report
 
     def _tell(self, report: Report) -> None:
+        if not self.source.collects:
+            try:
+                self.source.deliver(report)
+            except OSError as error:
+                log.error("%s: what came of its run cannot be kept: %s", self.node, error)
+            return
         try:
             Spool(self.state / "reports").add(report)
         except OSError as error:
@@ -125,21 +150,31 @@ class NodeRunner:
         if trouble:
             log.warning("%s: reports are kept for later: %s", self.node, trouble)
 
+    def lost(self) -> bool:
+        """Whether the kept session is gone, as far as it can tell without asking the device anything
+        that it would note. Used between two runs. Never raises."""
+        return self._reach is not None and self._reach.lost()
+
     def close(self) -> None:
         """Leave the device."""
         if self._reach is not None:
             self._reach.close()
 
-    def _run(self, secrets: dict[str, str], *, why_run: bool, fresh_facts: bool) -> Report:
+    def _run(
+        self, secrets: dict[str, str], lease: Lease | None, *, why_run: bool, fresh_facts: bool
+    ) -> Report:
         file = LedgerFile(self.state / "ledger.json")
-        if not why_run and not file.exists():
-            self._take_over(file)
+        if lease is not None and lease is not self._lease:
+            self._begin_tenure(lease, file)
+        if not file.exists():
+            file = self._take_over(file, why_run=why_run)
         known = self._facts()
-        self._send_facts(known)
+        if self.source.collects:
+            self._send_facts(known)
         bundle = self.source.bundle()
         provider, reach = self._reach_of(bundle, why_run)
         around = Surroundings(
-            state=self.state, root=self.root, writable=not why_run, stop=self.stop
+            state=self.state, root=self.root, writable=not why_run, stop=self.stop, lease=lease
         )
         try:
             kept = reach.kept
@@ -180,25 +215,52 @@ class NodeRunner:
             if now is not None and now.sent:
                 report = msgspec.structs.replace(report, facts_at=now.at)
         if self._behind and not self._mirror_tried and self.source.collects and not why_run:
-            self._mirror(file.load())
+            with suppress(Temporary):
+                self._mirror(file.load())
         return report
 
-    def _take_over(self, file: LedgerFile) -> None:
+    def _begin_tenure(self, lease: Lease, file: LedgerFile) -> None:
+        """Make the state directory what it must be under ``lease``. When somebody else held the node
+        since it was last written, what they left at the store counts, and nothing here is fresh."""
+        assert self.claim is not None  # noqa: S101 - it is where the lease is from
+        self.source.epoch = lease.epoch
+        self._behind, self._mirrored, self._mirrored_owned = True, b"", None
+        if not self.claim.follows(lease):
+            self._take_over(file, why_run=False)
+            self.source.forget()
+            (self.state / "facts.json").unlink(missing_ok=True)
+        self.claim.adopt(lease)
+        self._lease = lease
+
+    def _take_over(self, file: LedgerFile, *, why_run: bool) -> LedgerFile:
         """A node that was converged from elsewhere before: its ledger comes along."""
         # When that cannot be told, the run ends: with an empty ledger all that we made would be taken
         # for what was there before us, and the copy would be lost too.
         ledger = self.source.mirrored()
-        if ledger is not None:
-            file.store(ledger)
+        if ledger is None:
+            return file
+        if why_run:
+            return LedgerCopy(ledger)
+        file.store(ledger)
+        return file
 
     def _mirror(self, ledger: Ledger) -> None:
+        """Raises Unreachable under a lease that is another's by now, and where whoever holds the next one
+        would not know what this one is about to make. What is owned already may be mended meanwhile."""
+        body = encode(ledger)
+        if body == self._mirrored:
+            return
         self._mirror_tried, self._behind = True, True
         try:
             self.source.mirror(ledger)
         except RackwrightError as error:
+            news = self._mirrored_owned is None or not _owned(ledger) <= self._mirrored_owned
+            if self._lease is not None and (news or not isinstance(error, Temporary)):
+                why = f"the store does not take the ledger, so nothing is sent: {error}"
+                raise Unreachable(why) from error
             log.warning("%s: the ledger is mirrored later: %s", self.node, error)
         else:
-            self._behind = False
+            self._mirrored, self._mirrored_owned, self._behind = body, _owned(ledger), False
 
     def _gates(self, bundle: Bundle) -> tuple[Bundle, Gates]:
         """The gates, and the bundle that they go with."""
@@ -260,7 +322,8 @@ class NodeRunner:
             # What is refused now is asked for again too: facts must not keep a node from its roles.
             log.warning("%s: its facts are kept for later: %s", self.node, error)
             return
-        self._keep_facts(msgspec.structs.replace(found, sent=True))
+        # A site's tree is told of them for this process; a store that comes later has yet to hear.
+        self._keep_facts(msgspec.structs.replace(found, sent=self.source.collects))
 
     def _facts(self) -> _FoundFacts | None:
         try:
@@ -292,3 +355,7 @@ class NodeRunner:
             error=masker.text(str(error)),
             kind=kind,  # type: ignore[arg-type]
         )
+
+
+def _owned(ledger: Ledger) -> frozenset[tuple[str, bool]]:
+    return frozenset((address, entry.made) for address, entry in ledger.entries.items())

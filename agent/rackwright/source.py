@@ -27,6 +27,8 @@ class Source(Protocol):
 
     collects: bool
     """Somebody waits for the reports: they are kept on disk until they are delivered."""
+    epoch: int
+    """Of the lease under which the node is converged; 0 without one."""
 
     def send_facts(self, facts: Facts) -> None:
         """Have the bundle rendered with ``facts`` from now on."""
@@ -46,6 +48,9 @@ class Source(Protocol):
 
     def mirrored(self) -> Ledger | None:
         """The copy kept there, if any."""
+
+    def forget(self) -> None:
+        """Take nothing that was learnt earlier for fresh: somebody else had the node since."""
 
 
 class Superseded(Temporary):
@@ -75,15 +80,21 @@ class StoreSource:
         """A new bundle with its ETag, until its gates are known."""
         self.etag = ""
         self.gates_etag = ""
+        self.epoch = 0
+
+    def forget(self) -> None:
+        self._file.unlink(missing_ok=True)
+        self._kept_gates = self._fresh = None
+        self.etag = self.gates_etag = ""
 
     def send_facts(self, facts: Facts) -> None:
-        self.client.put_facts(self.node, self.credential, facts)
+        self.client.put_facts(self.node, self.credential, facts, epoch=self.epoch)
 
     def bundle(self) -> Bundle:
         kept = None if self._fresh else self._kept()
         known = self._fresh[1] if self._fresh else kept.etag if kept else ""
         try:
-            got = self.client.bundle(self.node, self.credential, known)
+            got = self.client.bundle(self.node, self.credential, known, epoch=self.epoch)
         except Unreachable as error:
             self._fresh, kept = None, kept or self._kept()
             if kept is None:
@@ -111,15 +122,16 @@ class StoreSource:
 
     def gates(self) -> Gates:
         try:
-            gates, etag = self.client.gates(self.node, self.credential)
-            if self.client.bundle(self.node, self.credential, self.etag) is not None:
+            gates, etag = self.client.gates(self.node, self.credential, epoch=self.epoch)
+            again = self.client.bundle(self.node, self.credential, self.etag, epoch=self.epoch)
+            if again is not None:
                 raise Superseded(f"the site of {self.node} changes faster than it can be read")
         except Unreachable:
             if self._fresh is not None or self._kept_gates is None:
                 raise
             # What was verified when we last heard: a server that boots while the store is away must
             # get its network back.
-            return self._kept_gates
+            return self._kept_gates.unasked
         self.gates_etag = etag
         bundle = self._fresh[0] if self._fresh else None
         if bundle is None and gates != self._kept_gates:
@@ -134,16 +146,16 @@ class StoreSource:
         from rackwright.client import NotAllowed
 
         try:
-            self.client.post_report(self.node, self.credential, report)
+            self.client.post_report(self.node, self.credential, report, epoch=report.epoch)
         except NotAllowed as error:
             # The report is good: it is taken when the node is enrolled again, or back in the site.
             raise Temporary(str(error)) from error
 
     def mirror(self, ledger: Ledger) -> None:
-        self.client.put_ledger(self.node, self.credential, encode(ledger))
+        self.client.put_ledger(self.node, self.credential, encode(ledger), epoch=self.epoch)
 
     def mirrored(self) -> Ledger | None:
-        kept = self.client.get_ledger(self.node, self.credential)
+        kept = self.client.get_ledger(self.node, self.credential, epoch=self.epoch)
         try:
             return None if kept is None else decode(kept)
         except msgspec.DecodeError as error:

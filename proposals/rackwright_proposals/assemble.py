@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle, Declared, Value
+from rackwright.model.bundle import Asked, Bundle, Declared, Deferred, Origin, Value
 from rackwright_proposals import needs
 from rackwright_proposals.marks import Problems
 from rackwright_proposals.merge import Branch, Leaf, leaves, value_of
@@ -28,7 +30,7 @@ class Assembler:
     """Makes bundles; attributes that nodes share are flattened once."""
 
     def __init__(self, resolved: Resolved, commit: str) -> None:
-        self._resolved = resolved
+        self.resolved = resolved
         self._commit = commit
         self._flat: dict[tuple[str, int], dict[str, Value]] = {}
 
@@ -36,15 +38,45 @@ class Assembler:
         """The bundle of ``name``; wrong needs go to ``problems``."""
         node = nodes[name]
         # Where links or deployments are wrong, a need may lack something for that reason alone.
-        told = problems if self._resolved.sound else Problems()
+        told = problems if self.resolved.sound else Problems()
         return Bundle(
-            node=self._resolved.nodes[name],
+            node=self.resolved.nodes[name],
             revision=self._commit,
-            resources=tuple(_declared(name, item, nodes, told) for item in node.resources.values()),
+            resources=tuple(
+                _declared(name, item, nodes, told, self._asked(name, (item.origin, *item.also)))
+                for item in node.resources.values()
+            ),
             purge=tuple(sorted(node.purge)),
-            deferred=tuple(node.deferred),
-            roles=self._resolved.roles_on[name],
-            attributes=self._flatten(self._resolved.attributes[name]),
+            purge_asked={kind: self._purging(name, kind) for kind in sorted(node.purge)},
+            deferred=tuple(self._deferred(name, item) for item in node.deferred),
+            roles=self.resolved.roles_on[name],
+            attributes=self._flatten(self.resolved.attributes[name]),
+        )
+
+    def _asked(self, name: str, origins: tuple[Origin, ...]) -> tuple[Asked, ...]:
+        """Who asks for what ``name`` has by ``origins``; empty when the first of them says it."""
+        first = origins[0]
+        decided_by = self.resolved.decided_by
+        if len(origins) == 1:
+            decided = decided_by.get((first.node or name, first.role), ())
+            if decided == (first.proposal,):
+                return ()
+        found = (
+            Asked(origin.node, decided_by.get((origin.node or name, origin.role), ()))
+            for origin in origins
+        )
+        return tuple(dict.fromkeys(found))
+
+    def _deferred(self, name: str, item: Deferred) -> Deferred:
+        asked = self._asked(name, (item.origin,))
+        return msgspec.structs.replace(item, asked=asked) if asked else item
+
+    def _purging(self, name: str, kind: str) -> tuple[Asked, ...]:
+        roles = self.resolved.documents.roles
+        return tuple(
+            Asked("", self.resolved.decided_by[name, role])
+            for role in self.resolved.roles_on[name]
+            if any(entry.purge and entry.kind == kind for entry in roles[role].resources)
         )
 
     def _flatten(self, merged: Branch) -> dict[str, Value]:
@@ -67,7 +99,11 @@ def _values(key: str, kid: Branch | Leaf) -> dict[str, Value]:
 
 
 def _declared(
-    name: str, item: Rendered, nodes: Mapping[str, RenderedNode], problems: Problems
+    name: str,
+    item: Rendered,
+    nodes: Mapping[str, RenderedNode],
+    problems: Problems,
+    asked: tuple[Asked, ...],
 ) -> Declared:
     return Declared(
         type=type(item.resource).kind,
@@ -77,4 +113,5 @@ def _declared(
         needs=needs.resolve(name, item, nodes, problems) if item.needs else (),
         notifies=needs.check_notifies(name, item, nodes, problems) if item.notifies else (),
         destroy=item.destroy,
+        asked=asked,
     )

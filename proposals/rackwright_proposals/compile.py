@@ -4,33 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+
+import msgspec
 
 from rackwright.model.bundle import Bundle, Origin
 from rackwright.model.errors import Problem
 from rackwright.model.facts import Facts
+from rackwright.model.lease import LEASE_SECONDS
 from rackwright.model.resource import Resource
 from rackwright.model.site import Node
-from rackwright_proposals import needs
+from rackwright_proposals import needs, rollout_order
 from rackwright_proposals.assemble import Assembler, needed_nodes
+from rackwright_proposals.collecting import uncollected
 from rackwright_proposals.documents import (
     HANDOFF_DEADLINE,
     Documents,
     RoleDocument,
-    SiteDocument,
 )
 from rackwright_proposals.entries import Nouns
 from rackwright_proposals.links import SiteLink, spell_ports
-from rackwright_proposals.load import load
-from rackwright_proposals.marks import Map, Mark, Problems, origin_of
-from rackwright_proposals.merge import Branch
-from rackwright_proposals.names import natural
+from rackwright_proposals.marks import Problems, origin_of
 from rackwright_proposals.placing import givers, place
 from rackwright_proposals.readers import read_documents
 from rackwright_proposals.render import RenderedNode, render_node
 from rackwright_proposals.resolve import Resolved, resolve_site
+from rackwright_proposals.rollouts import Rollout, rollouts_of
 from rackwright_proposals.scope import World
-from rackwright_proposals.tree import TEMPLATE_SUFFIX, YAML_SUFFIX, Source, read_library
+from rackwright_proposals.site_files import Loaded, add_library_roles, library, load_files, the_site
+from rackwright_proposals.stale import facts_changed, roles_changed, stale
+from rackwright_proposals.tree import TEMPLATE_SUFFIX, Source, read_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,14 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A site up to rendering, kept for `recompile`."""
+    """A site up to rendering, kept for `recompile` and for the next revision."""
 
+    loaded: Mapping[str, Loaded]
+    documents: Documents
+    """As read; those of ``resolved`` have all ports by one name."""
     resolved: Resolved
     nouns: Nouns
+    platforms: Collection[str] | None
     files: Mapping[str, bytes]
     problems: Problems
     world: World
@@ -60,6 +66,8 @@ class _Placed:
 
     node: RenderedNode
     problems: Problems
+    needs: frozenset[str]
+    """The other nodes that it needs something of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,16 @@ class Compiled:
     proposals: Mapping[str, Deployed] = field(default_factory=dict)
     roles: Mapping[str, RoleDocument] = field(default_factory=dict)
     """Those that the site has, and those of the library that it deploys."""
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+    """Of the proposals that go out wave by wave."""
     links: tuple[SiteLink, ...] = ()
     facts: Mapping[str, Facts] = field(default_factory=dict)
     handoff_deadline: float = HANDOFF_DEADLINE
     """Seconds after which a wait for another node is overdue."""
+    lease: float = LEASE_SECONDS
+    """Seconds for which a host may converge a managed node before it must renew that."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each node stands."""
     checked: _Checked | None = field(default=None, repr=False)
     rendered: _RenderedSite | None = field(default=None, repr=False)
 
@@ -99,19 +113,58 @@ def compile_site(
     nouns: Mapping[str, type[Resource]],
     facts: Mapping[str, Facts] | None = None,
     platforms: Collection[str] | None = None,
+    before: Compiled | None = None,
 ) -> Compiled:
     """Compile a whole site. Pure, and never raises for what users wrote: see ``problems``.
 
-    ``platforms`` are the names of all providers; None leaves the platforms unchecked."""
+    ``platforms`` are the names of all providers; None leaves the platforms unchecked.
+
+    ``before`` is an earlier revision of the site. What it has in common with this one is not done again,
+    and what comes of it stays the same objects, with the earlier commit as its origin; but for that it
+    makes no difference."""
+    made = None
+    with uncollected():
+        if before is not None and _is_base(before, nouns, platforms):
+            made = _compile(source, nouns, facts or {}, platforms, before)
+        # Whatever is wrong is told as of a site that was never seen before.
+        if made is None or made.problems:
+            made = _compile(source, nouns, facts or {}, platforms, None)
+    return made
+
+
+def _is_base(before: Compiled, nouns: Nouns, platforms: Collection[str] | None) -> bool:
+    checked = before.checked
+    return (
+        checked is not None
+        and not before.problems
+        and checked.nouns == nouns
+        and checked.platforms == platforms
+    )
+
+
+def _compile(
+    source: Source,
+    nouns: Mapping[str, type[Resource]],
+    facts: Mapping[str, Facts],
+    platforms: Collection[str] | None,
+    before: Compiled | None,
+) -> Compiled:
     problems, warnings = Problems(), Problems()
-    loaded = _load(source, problems, warnings)
+    old = before.checked if before else None
+    loaded = load_files(source, problems, warnings, old.loaded if old else {})
     readable = not len(problems)
-    documents = read_documents(loaded, nouns, source.commit, problems)
+    as_read = read_documents(
+        (document for file in loaded.values() for document in file.documents),
+        nouns,
+        source.commit,
+        problems,
+        before=old.documents if old else None,
+    )
+    documents = as_read
     ports = _port_spelling(nouns)
     documents = replace(documents, nodes=spell_ports(documents.nodes, ports))
-    site = _the_site(documents, source, readable, problems)
-    library = _library()
-    _add_library_roles(documents, library, nouns, problems, warnings)
+    site = the_site(documents, source, readable, problems)
+    add_library_roles(documents, nouns, problems, warnings, old.documents if old else None)
     if not readable:
         # What could not be read would be missed everywhere: only what was read is told.
         return Compiled(
@@ -120,16 +173,28 @@ def compile_site(
             problems=problems.listed(),
             warnings=warnings.listed(),
         )
-    names = {*documents.roles, *library}
-    resolved = resolve_site(site, documents, names, source.commit, platforms, problems, warnings)
+    names = {*documents.roles, *library()}
+    resolved = resolve_site(
+        site,
+        documents,
+        names,
+        source.commit,
+        platforms,
+        problems,
+        warnings,
+        old.resolved if old else None,
+    )
     files = {**read_library().files, **source.files}
     templates = {path: text for path, text in files.items() if path.endswith(TEMPLATE_SUFFIX)}
     checked = _Checked(
+        loaded=loaded,
+        documents=as_read,
         resolved=resolved,
         nouns=nouns,
+        platforms=platforms,
         files=templates,
         problems=problems,
-        world=_world(resolved, templates, facts or {}, ports),
+        world=_world(resolved, templates, facts, ports),
     )
     compiled = Compiled(
         site=site.name,
@@ -138,12 +203,28 @@ def compile_site(
         nodes=resolved.nodes,
         proposals=_deployed(resolved, source.commit),
         roles=documents.roles,
+        rollouts=rollouts_of(resolved),
         links=resolved.cabling.links,
-        facts=dict(facts or {}),
+        facts=dict(facts),
         handoff_deadline=site.handoff_deadline,
+        lease=site.lease,
+        origins={
+            name: origin_of(node.mark, source.commit) for name, node in documents.nodes.items()
+        },
         checked=checked,
     )
-    return _render(compiled, checked, set(resolved.nodes))
+    if before is None or old is None or before.rendered is None or len(problems):
+        return _render(compiled, checked, set(resolved.nodes))
+    concerned = stale(
+        old.resolved,
+        resolved,
+        before.rendered.parts,
+        roles_changed(old.documents, as_read, old.files, templates),
+        facts_changed(before.facts, facts),
+    )
+    return _render(
+        replace(compiled, bundles=before.bundles, rendered=before.rendered), checked, concerned
+    )
 
 
 def recompile(compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
@@ -154,49 +235,62 @@ def recompile(compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
     checked, rendered = compiled.checked, compiled.rendered
     if checked is None or rendered is None:
         return compiled
-    known = compiled.facts
-    changed = {name for name, new in facts.items() if known.get(name, Facts()).values != new.values}
-    merged = {**known, **facts}
-    stale = {name for name, node in rendered.parts.items() if node.read_facts_of & changed}
+    merged = {**compiled.facts, **facts}
+    changed = facts_changed(compiled.facts, merged)
+    concerned = {name for name, node in rendered.parts.items() if node.reads.facts & changed}
     checked = replace(checked, world=replace(checked.world, facts=merged))
-    if not stale:
+    if not concerned:
         return replace(compiled, facts=merged, checked=checked)
-    return _render(replace(compiled, facts=merged), checked, stale)
+    return _render(replace(compiled, facts=merged), checked, concerned)
 
 
-def _render(compiled: Compiled, checked: _Checked, stale: set[str]) -> Compiled:
+def _render(compiled: Compiled, checked: _Checked, concerned: set[str]) -> Compiled:
+    """``compiled`` with the ``concerned`` nodes rendered, and whatever follows from that."""
     resolved = checked.resolved
     old = compiled.rendered
     parts = dict(old.parts) if old else {}
     found = dict(old.problems) if old else {}
     for name in resolved.nodes:
-        if name not in stale:
+        if name not in concerned:
             continue
         found[name] = Problems()
         parts[name] = _render_node(name, checked, compiled.commit, found[name])
     parts = {name: parts[name] for name in resolved.nodes}
-    placed = _place(parts, old, stale, resolved)
+    found = {name: found[name] for name in resolved.nodes}
+    placed = _place(parts, old, concerned, resolved)
     ordered = {name: one.node for name, one in placed.items()}
     problems = Problems()
     problems.take(checked.problems)
     for name in resolved.nodes:
         problems.take(found[name])
         problems.take(placed[name].problems)
-    changed = {name for name, one in placed.items() if not old or old.placed[name] is not one}
-    assembler = old.assembler if old else Assembler(resolved, compiled.commit)
-    bundles = dict(compiled.bundles)
-    for name, node in ordered.items():
-        concerned = name in changed or not needed_nodes(node).isdisjoint(changed)
-        if concerned or compiled.problems:
+    known = old.placed if old else {}
+    changed = {name for name, one in placed.items() if known.get(name) is not one}
+    gone = known.keys() - placed.keys()
+    if old and old.assembler.resolved is resolved:
+        assembler = old.assembler
+    else:
+        assembler = Assembler(resolved, compiled.commit)
+    bundles = {name: compiled.bundles[name] for name in ordered if name in compiled.bundles}
+    # Who decided about a resource stands in the bundle that has it, also when another node gives it.
+    decided = {*concerned, *(_decided_anew(old.assembler.resolved, resolved) if old else ())}
+    changed_for = changed | decided | {to for name in decided for to in parts[name].elsewhere}
+    for name, one in placed.items():
+        touched = name in changed_for or not one.needs.isdisjoint(changed | gone)
+        if touched or compiled.problems:
             made = assembler.bundle(name, ordered, problems)
-            if bundles.get(name) != made:
+            if name not in bundles or not _alike(bundles[name], made):
                 bundles[name] = made
-    if (
-        not old
-        or compiled.problems
-        or not all(needs.alike(old.nodes[name], ordered[name]) for name in changed)
-    ):
+    bundles = {name: bundles[name] for name in ordered}
+    if not old or compiled.problems:
+        fresh = True
         needs.check_cycles(ordered, problems)
+    else:
+        fresh = not all(n in old.nodes and needs.alike(old.nodes[n], ordered[n]) for n in changed)
+        if fresh:
+            needs.check_cycles(ordered, problems, changed)
+    if compiled.rollouts and (fresh or gone or not old or old.assembler is not assembler):
+        rollout_order.check(ordered, resolved, compiled.rollouts, problems)
     return replace(
         compiled,
         problems=problems.listed(),
@@ -206,18 +300,34 @@ def _render(compiled: Compiled, checked: _Checked, stale: set[str]) -> Compiled:
     )
 
 
+def _decided_anew(old: Resolved, new: Resolved) -> set[str]:
+    """The nodes about whose roles other proposals decide than before."""
+    if old is new:
+        return set()
+    known = old.decided_by
+    return {node for (node, role), by in new.decided_by.items() if known.get((node, role)) != by}
+
+
+def _alike(old: Bundle, new: Bundle) -> bool:
+    """Whether the two say the same; from which commit makes no difference."""
+    return msgspec.structs.replace(old, revision=new.revision) == new
+
+
 def _place(
     parts: Mapping[str, RenderedNode],
     old: _RenderedSite | None,
-    stale: set[str],
+    concerned: set[str],
     resolved: Resolved,
 ) -> dict[str, _Placed]:
     """Each node with what others put on it; the same object where nothing of that has changed."""
     now = givers(parts)
-    moved = set(stale)
+    moved = set(concerned)
+    for name in concerned:
+        moved.update(parts[name].elsewhere)
     if old:
-        for name in stale:
-            moved |= {*parts[name].elsewhere, *old.parts[name].elsewhere}
+        for name in concerned | (old.parts.keys() - parts.keys()):
+            if name in old.parts:
+                moved.update(old.parts[name].elsewhere)
     placed = dict(old.placed) if old else {}
     for name in resolved.nodes:
         if name not in moved:
@@ -228,9 +338,9 @@ def _place(
         if given:
             node = place(name, node, given, resolved.attributes, problems)
         before = placed.get(name)
-        same = before is not None and name not in stale and before.node == node
+        same = before is not None and name not in concerned and before.node == node
         if before is None or not same or len(problems) or len(before.problems):
-            placed[name] = _Placed(node, problems)
+            placed[name] = _Placed(node, problems, frozenset(needed_nodes(node)))
     return {name: placed[name] for name in resolved.nodes}
 
 
@@ -265,71 +375,6 @@ def _world(
         cabled=resolved.sound,
         containment=resolved.containment,
     )
-
-
-def _load(source: Source, problems: Problems, warnings: Problems) -> list[Map]:
-    loaded: list[Map] = []
-    for file in sorted(source.files):
-        if file.endswith(YAML_SUFFIX):
-            loaded += load(file, source.files[file], problems)
-        elif file.endswith(".yml"):
-            warnings.add("only .yaml files are read", Mark(file, 0), "rename it to .yaml")
-    return loaded
-
-
-def _the_site(
-    documents: Documents, source: Source, readable: bool, problems: Problems
-) -> SiteDocument:
-    sites = sorted(documents.sites.values(), key=lambda site: site.mark)
-    for other in sites[1:]:
-        problems.add(
-            f"a site has one site document, and the first is at {sites[0].mark}", other.mark
-        )
-    if sites:
-        return sites[0]
-    if readable:
-        empty = not any(file.endswith(YAML_SUFFIX) for file in source.files)
-        what = "the site has no .yaml file" if empty else "the site has no site document"
-        problems.add(what, Mark("site.yaml", 0), "write site: NAME in one of its files")
-    mark = Mark("site.yaml", 0)
-    return SiteDocument("", mark, Branch({}, {}, mark, origin_of(mark)), {})
-
-
-@cache
-def _library() -> Mapping[str, Map]:
-    """The library's roles by name, as loaded."""
-    problems = Problems()
-    loaded = _load(read_library(), problems, problems)
-    if len(problems):
-        raise AssertionError(f"the role library is broken: {problems.listed()}")
-    return {str(document["role"]): document for document in loaded}
-
-
-def library_roles() -> Mapping[str, str]:
-    """The roles of the library by name, each with its description."""
-    return {name: str(role.get("description", "")) for name, role in sorted(_library().items())}
-
-
-def _add_library_roles(
-    documents: Documents,
-    library: Mapping[str, Map],
-    nouns: Nouns,
-    problems: Problems,
-    warnings: Problems,
-) -> None:
-    for name, role in sorted(documents.roles.items()):
-        if name in library:
-            warnings.add(
-                f"role {name!r} takes the place of the library's role of that name", role.mark
-            )
-    wanted = {
-        deployment.role
-        for proposal in documents.proposals.values()
-        for deployment in proposal.deploy
-    }
-    missing = sorted((wanted & set(library)) - set(documents.roles), key=natural)
-    read = read_documents([library[name] for name in missing], nouns, "", problems, library=True)
-    documents.roles.update(read.roles)
 
 
 def _deployed(resolved: Resolved, commit: str) -> dict[str, Deployed]:

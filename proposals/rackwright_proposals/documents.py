@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rackwright.model.lease import LEASE_SECONDS
 from rackwright.model.site import Way
 from rackwright_proposals.entries import Entry
-from rackwright_proposals.marks import Mark
+from rackwright_proposals.marks import Map, Mark
 from rackwright_proposals.merge import Branch
 
 HANDOFF_DEADLINE = 900.0
@@ -33,6 +34,8 @@ class SiteDocument(Document):
     platforms: Mapping[str, str]
     handoff_deadline: float = HANDOFF_DEADLINE
     """Seconds after which a wait for another node is overdue."""
+    lease: float = LEASE_SECONDS
+    """Seconds for which a host may converge a managed node before it must renew that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,39 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """So many nodes, or so many of a hundred."""
+
+    number: int
+    percent: bool = False
+
+    def of(self, total: int) -> int:
+        """How many of ``total`` nodes these are: percentages round down, but never to none."""
+        if self.percent:
+            return max(1, total * self.number // 100)
+        return self.number
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """How a proposal goes out, as it is written."""
+
+    canary: Amount
+    """The first wave; 0 for none."""
+    at_once: Amount
+    """Each further wave."""
+    stop_on: int
+    """Failed nodes at which no further wave goes."""
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalDocument(Document):
     """A proposal."""
 
     deploy: tuple[Deployment, ...]
+    rollout: RolloutPlan | None = None
+    """None: everywhere at once."""
 
 
 @dataclass(slots=True)
@@ -122,6 +154,8 @@ class Documents:
     nodes: dict[str, NodeDocument] = field(default_factory=dict)
     roles: dict[str, RoleDocument] = field(default_factory=dict)
     proposals: dict[str, ProposalDocument] = field(default_factory=dict)
+    written: dict[tuple[str, str], Map] = field(default_factory=dict)
+    """(kind, name) → what each was read from."""
 
     def of(self, kind: str) -> dict[str, Any]:
         """The documents of one kind."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -34,10 +33,12 @@ yesterday."""
 _RANK = {"mac": 1}
 """A MAC address is seen through unmanaged switches; LLDP, serial numbers and sessions are not."""
 _BY = {"lldp": "LLDP", "mac": "MAC address", "slot": "serial number", "iqn": "IQN"}
+_UNSEEABLE = {"pdu": "an outlet cannot be seen"}
+"""By the type of the node that a link serves: why nobody ever sees it. No PDU knows what its plugs
+feed, and its labels are typed in by people."""
 
 
 _ORDER = {"pdu": 0, "server": 2}
-_natural = lru_cache(maxsize=1 << 16)(natural)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By what the first of the evidence was found: ``lldp``, ``mac``, ``slot`` or ``iqn``."""
     known: bool = True
     """``peer`` is a node of the site."""
+    reason: str = ""
+    """Of an unseen link: why nobody can see it. Empty where somebody might."""
     disputed: bool = False
     """There is evidence for and against it, so that the age of each counts."""
     wrong: tuple[str, str] = ("", "")
@@ -94,6 +97,18 @@ class _Sighting:
     how: str
     at: float
     raw: FoundLink
+    session: bool = False
+    """It is an initiator's own session, which tells who is at the target."""
+
+    @property
+    def where(self) -> End:
+        """The end of which it tells who is at the other."""
+        return (self.peer, self.ports[0]) if self.session else (self.node, self.port)
+
+    @property
+    def who(self) -> str:
+        """The node that is there by it."""
+        return self.node if self.session else self.peer
 
     @property
     def weight(self) -> tuple[int, float]:
@@ -125,13 +140,15 @@ class _Case:
     """Against it, as long as nothing speaks for it."""
     strange: list[_Sighting] = field(default_factory=list)
     """Of somebody who is not known."""
+    unseeable: str = ""
+    """Why nobody can see it."""
 
     def other(self, end: End) -> End:
         return self.far if end == self.near else self.near
 
     def sides(self, one: _Sighting) -> tuple[bool, bool, str]:
         """Sorts sightings that weigh the same: those of the near end last, then of the far end."""
-        here = (one.node, one.port)
+        here = one.where
         return (here == self.near, here == self.far, one.evidence.says)
 
 
@@ -195,7 +212,9 @@ def _declared(nodes: Mapping[str, Node]) -> list[_Case]:
             one, other = (name, link.port), (link.peer, link.peer_port)
             pair = frozenset((one, other))
             if pair not in cases:  # it is among the links of both its nodes
-                cases[pair] = _Case(*_oriented(one, other, nodes), link.trust)
+                near, far = _oriented(one, other, nodes)
+                kind = nodes[near[0]].type if near[0] in nodes else ""
+                cases[pair] = _Case(near, far, link.trust, unseeable=_UNSEEABLE.get(kind, ""))
     return list(cases.values())
 
 
@@ -206,7 +225,7 @@ def _oriented(one: End, other: End, nodes: Mapping[str, Node]) -> tuple[End, End
         _ORDER.get(nodes[end[0]].type if end[0] in nodes else "server", 1) for end in (one, other)
     )
     if mine == theirs:
-        swap = [_natural(text) for text in other] < [_natural(text) for text in one]
+        swap = [natural(text) for text in other] < [natural(text) for text in one]
     else:
         swap = theirs < mine
     return (other, one) if swap else (one, other)
@@ -216,6 +235,10 @@ def _resolve(
     node: str, link: FoundLink, at: float, who: Identities, spelt: Callable[[str, str], str]
 ) -> _Sighting:
     peer, ports = who.find(link.peer, link.how)
+    if not peer and link.how == "slot":
+        peer = who.in_slot(node, link.port)
+    if link.how == "iqn" and ports:
+        return _Sighting(node, link.port, peer, ports, link.how, at, link, session=True)
     if peer and link.peer_port and link.how == "lldp":
         ports = who.ports(peer, link.peer_port) or ports
     return _Sighting(node, spelt(node, link.port), peer, ports, link.how, at, link)
@@ -262,7 +285,13 @@ def _supports(one: _Sighting, case: _Case | None) -> bool:
 
 def _weigh(one: _Sighting, ends: Mapping[End, _Case], nodes: Mapping[str, Node]) -> bool:
     """Note ``one`` for or against the links that it concerns; False when it supports none."""
-    own = ends.get((one.node, one.port))
+    own = ends.get(one.where)
+    if one.session:
+        # Whatever the site calls the initiator's end: a session is with the one node that has it.
+        supports = own is not None and own.other(one.where)[0] == one.node
+        if own is not None:
+            (own.pro if supports else own.con).append(one)
+        return supports
     if not one.peer:
         if own is not None:
             own.strange.append(one)
@@ -317,6 +346,7 @@ def _state(case: _Case) -> LinkState:
         trust=case.trust,
         evidence=tuple(dict.fromkeys(one.evidence for one in shown)),
         how=shown[0].how if shown else "",
+        reason=case.unseeable if state == "unseen" else "",
         disputed=disputed,
         wrong=wrong,
     )
@@ -325,13 +355,11 @@ def _state(case: _Case) -> LinkState:
 def _beside(one: _Sighting, case: _Case) -> bool:
     """Whether the same port sees, as surely, who belongs there too: a management controller that
     shares the port, or a target with several initiators."""
-    here = (one.node, one.port)
+    here = one.where
     if here not in (case.near, case.far):
         return False
-    with_it = any(
-        (other.node, other.port) == here and other.weight >= one.weight for other in case.pro
-    )
-    shared = one.how == "iqn" and len({o.peer for o in case.con if (o.node, o.port) == here}) > 1
+    with_it = any(other.where == here and other.weight >= one.weight for other in case.pro)
+    shared = one.how == "iqn" and len({o.who for o in case.con if o.where == here}) > 1
     return with_it or shared
 
 
@@ -377,4 +405,4 @@ def _undeclared(loose: Iterable[_Sighting], nodes: Mapping[str, Node]) -> list[L
 
 
 def _order(state: LinkState) -> tuple[object, ...]:
-    return tuple(_natural(text) for text in (state.node, state.port, state.peer, state.peer_port))
+    return tuple(natural(text) for text in (state.node, state.port, state.peer, state.peer_port))

@@ -1,5 +1,5 @@
-"""Who is meant by what a device says of its far end: a name, a MAC address, a serial number, an IQN.
-Pure."""
+"""Who is meant by what a device says of its far end: a name, a MAC address, a serial number, a UUID,
+an IQN. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ _MAC = re.compile(
 )
 """As Linux, Windows and IOS write it."""
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NAMES = ("iqn.", "eui.", "naa.")
+"""How an iSCSI name begins (RFC 7143, section 4.2.7.1)."""
+
 _NOBODYS = frozenset(["localhost", "localhost.localdomain"])
 """Host names that say nothing of who has them."""
 
@@ -27,6 +31,19 @@ def is_mac(text: str) -> bool:
 def plain_mac(text: str) -> str:
     """Its twelve digits."""
     return re.sub(r"[:.-]", "", text).lower()
+
+
+def is_uuid(text: str) -> bool:
+    """Whether ``text`` is a UUID that may be one machine's: not all zeros or ones."""
+    return bool(_UUID.fullmatch(text)) and len(set(text.lower()) - {"-"}) > 1
+
+
+def plain_uuid(text: str) -> str:
+    """One spelling of a UUID in either order of its octets: SMBIOS 2.6 has the first three fields
+    little-endian (DSP0134, 7.2.1), and firmware, controllers and older kernels disagree over it."""
+    first, second, third, *rest = text.lower().split("-")
+    turned = (bytes.fromhex(field)[::-1].hex() for field in (first, second, third))
+    return min(text.lower(), "-".join([*turned, *rest]))
 
 
 class Identities:
@@ -47,6 +64,15 @@ class Identities:
         """MAC address → node → its ports that have it."""
         self._serials: dict[str, set[str]] = {}
         self._iqns: dict[str, set[str]] = {}
+        self._targets: dict[str, dict[str, str]] = {}
+        """IQN of a target, in lower case → node that has it → the IQN as that one is spelt."""
+        self._systems = {
+            (node, str(slot)): uuid
+            for node, known in facts.items()
+            for slot, about in _map(known.values.get("systems")).items()
+            for uuid in (_map(about).get("uuid"),)
+            if isinstance(uuid, str)
+        }
         self._ports: dict[str, frozenset[str]] = {}
         for node, bundle in bundles.items():
             values = facts[node].values if node in facts else {}
@@ -57,6 +83,8 @@ class Identities:
                 self._macs.setdefault(mac, {}).setdefault(node, set()).update(spelt)
             for serial in _serials(values):
                 self._serials.setdefault(serial, set()).add(node)
+            for iqn in targets(bundle, values):
+                self._targets.setdefault(iqn.lower(), {}).setdefault(node, iqn)
             said = _map(values.get("iscsi")).get("initiator")
             for iqn in (*initiators(bundle), *([said.lower()] if isinstance(said, str) else ())):
                 self._iqns.setdefault(iqn, set()).add(node)
@@ -76,10 +104,21 @@ class Identities:
             ((node, ports),) = owners.items()
             return node, tuple(sorted(ports))
         if how == "slot":
-            return _only(self._serials.get(peer.lower(), set())), ()
+            key = plain_uuid(peer) if is_uuid(peer) else peer.lower()
+            return _only(self._serials.get(key, set())), ()
         if how == "iqn" and peer.lower() in self._iqns:
             return _only(self._iqns[peer.lower()]), ()
+        if how == "iqn" and peer.lower() in self._targets:
+            spelt = self._targets[peer.lower()]
+            node = _only(set(spelt))
+            return node, (spelt[node],) if node else ()
         return self._by_name(peer.lower().rstrip(".")), ()
+
+    def in_slot(self, chassis: str, slot: str) -> str:
+        """The node whose UUID the chassis tells of what is in ``slot``; empty when it tells none, or
+        nobody's."""
+        uuid = self._systems.get((chassis, slot), "")
+        return self.find(uuid, "slot")[0] if is_uuid(uuid) else ""
 
     def ports(self, node: str, said: str) -> tuple[str, ...]:
         """Which ports of ``node`` a neighbour may mean by ``said``; none when that is no port."""
@@ -122,9 +161,13 @@ def _macs(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _serials(values: Mapping[str, Any]) -> Iterator[str]:
-    for serial in (_map(values.get("dmi")).get("serial"), values.get("serial")):
+    dmi = _map(values.get("dmi"))
+    for serial in (dmi.get("serial"), values.get("serial")):
         if isinstance(serial, str) and serial:
             yield serial.lower()
+    uuid = dmi.get("uuid")
+    if isinstance(uuid, str) and is_uuid(uuid):
+        yield plain_uuid(uuid)
 
 
 def initiators(bundle: Bundle) -> tuple[str, ...]:
@@ -135,6 +178,17 @@ def initiators(bundle: Bundle) -> tuple[str, ...]:
     if bundle.node.type == "server":
         said += [link.port for link in bundle.node.links if link.port.startswith("iqn.")]
     return tuple(iqn.lower() for iqn in said if isinstance(iqn, str) and iqn)
+
+
+def targets(bundle: Bundle, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The iSCSI names of a node's targets: as the site has them, and then as its facts tell."""
+    if bundle.node.type != "san":
+        return ()
+    said: list[Any] = [link.port for link in bundle.node.links]
+    said += [item.data.get("name") for item in bundle.resources if item.type == "target"]
+    said += [*_map(values.get("targets")), values.get("iqn")]
+    said += [_map(about).get("iqn") for about in _map(values.get("volumes")).values()]
+    return tuple(iqn for iqn in said if isinstance(iqn, str) and iqn.lower().startswith(_NAMES))
 
 
 def _map(value: Any) -> Mapping[Any, Any]:

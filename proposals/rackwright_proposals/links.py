@@ -40,6 +40,8 @@ def spell_ports(
     def spelled(name: str, end: LinkEnd) -> LinkEnd:
         port = spelling(end.port) if name in switches else end.port
         peer_port = spelling(end.peer_port) if end.peer in switches else end.peer_port
+        if (port, peer_port) == (end.port, end.peer_port):
+            return end
         return replace(end, port=port, peer_port=peer_port)
 
     return {

@@ -112,6 +112,19 @@ def overlay(low: Branch, high: Branch) -> Branch:
     return _branch(kids, high.mark, high.origin)
 
 
+def identical(one: Branch | Leaf, other: Branch | Leaf) -> bool:
+    """Whether both are the same leaves of the same documents."""
+    if one is other:
+        return True
+    return (
+        isinstance(one, Branch)
+        and isinstance(other, Branch)
+        and (one.mark, one.origin) == (other.mark, other.origin)
+        and one.kids.keys() == other.kids.keys()
+        and all(identical(kid, other.kids[key]) for key, kid in one.kids.items())
+    )
+
+
 @dataclass(slots=True)
 class Clash:
     """Two things of one level that set one leaf to different values."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
 _DIGITS = re.compile(r"(\d+)")
 _LISTED = 12
@@ -28,6 +29,7 @@ def suggest(name: str, known: Collection[str], what: str = "there are") -> str:
     return f"{what}: {', '.join(names[:_LISTED])}{more}"
 
 
+@lru_cache(maxsize=1 << 16)
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key by which ``Ethernet2`` comes before ``Ethernet10``."""
     return tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from rackwright.model.address import Address
 from rackwright.model.bundle import Need
@@ -93,15 +93,16 @@ def alike(one: RenderedNode, other: RenderedNode) -> bool:
     )
 
 
-def check_cycles(nodes: Nodes, problems: Problems) -> None:
-    """Every circle of needs, with its path and lines."""
-    graph = {
-        (name, key): edges
-        for name, node in nodes.items()
-        for key, item in node.resources.items()
-        if (item.needs or item.implied) and (edges := list(_edges(name, item, nodes)))
-    }
-    for cycle in _cycles(graph):
+def check_cycles(nodes: Nodes, problems: Problems, changed: Collection[str] | None = None) -> None:
+    """Every circle of needs, with its path and lines. Where only what ``changed`` nodes need, or have,
+    is new to a graph without circles, a circle goes through one of these: the walk starts there."""
+    roots = (
+        (name, key)
+        for name in (nodes if changed is None else changed)
+        if name in nodes
+        for key in nodes[name].resources
+    )
+    for cycle in cycles(roots, lambda step: edges(step, nodes)):
         start = cycle.index(min(cycle))
         path = [*cycle[start:], *cycle[: start + 1]]
         marks = [nodes[name].resources[key].mark for name, key in path[:-1]]
@@ -112,7 +113,10 @@ def check_cycles(nodes: Nodes, problems: Problems) -> None:
         )
 
 
-def _edges(name: str, item: Rendered, nodes: Nodes) -> Iterator[_Key]:
+def edges(step: _Key, nodes: Nodes) -> Iterator[_Key]:
+    """What a resource, (node, address), needs of what is declared."""
+    name = step[0]
+    item = nodes[name].resources[step[1]]
     for text, _ in item.needs:
         address = Address.parse(text)
         where, key = address.node or name, str(address.local)
@@ -129,14 +133,15 @@ def _edges(name: str, item: Rendered, nodes: Nodes) -> Iterator[_Key]:
                 yield name, key
 
 
-def _cycles(graph: Mapping[_Key, list[_Key]]) -> Iterator[list[_Key]]:
-    """One circle of each knot, found by a depth-first walk without recursion."""
+def cycles(roots: Iterable[_Key], first: Callable[[_Key], Iterable[_Key]]) -> Iterator[list[_Key]]:
+    """One circle of each knot that can be reached from ``roots``, found by a depth-first walk without
+    recursion; ``first`` tells what comes before a step."""
     state: dict[_Key, int] = {}
-    for root in graph:
+    for root in roots:
         if root in state:
             continue
         path: list[_Key] = [root]
-        ahead = [iter(graph[root])]
+        ahead = [iter(first(root))]
         state[root] = 1
         while path:
             following = next(ahead[-1], None)
@@ -145,7 +150,7 @@ def _cycles(graph: Mapping[_Key, list[_Key]]) -> Iterator[list[_Key]]:
                 ahead.pop()
             elif state.get(following) == 1:
                 yield path[path.index(following) :]
-            elif following not in state and following in graph:
+            elif following not in state:
                 state[following] = 1
                 path.append(following)
-                ahead.append(iter(graph[following]))
+                ahead.append(iter(first(following)))

@@ -68,7 +68,10 @@ def _read_way(of: str, entry: Map, mark: Mark, problems: Problems) -> Way | None
     if len(where) == 2:
         problems.add("a way is used from a network or at one host, not both", entry.key_at("at"))
     read = _read_options(transport, options, problems)
-    return Way(transport=transport, options=read, **where) if read is not None else None
+    if read is None:
+        return None
+    network, at = where.get("network", ""), where.get("at", "")
+    return Way(transport=transport, options=read, network=network, at=at)
 
 
 def _read_options(transport: str, options: Map, problems: Problems) -> dict[str, Any] | None:

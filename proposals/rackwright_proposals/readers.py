@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
+from rackwright.model.lease import LEASE_SECONDS, LONGEST_LEASE, SHORTEST_LEASE
 from rackwright_proposals.documents import (
     HANDOFF_DEADLINE,
     KINDS,
@@ -24,6 +25,7 @@ from rackwright_proposals.marks import Map, Problems, Seq, origin_of
 from rackwright_proposals.merge import Branch, layer
 from rackwright_proposals.names import nearest, suggest
 from rackwright_proposals.reach import read_reach
+from rackwright_proposals.rollout_reader import read_rollout
 from rackwright_proposals.schemas import check_schemas
 from rackwright_proposals.shape import (
     as_list,
@@ -36,9 +38,9 @@ from rackwright_proposals.shape import (
 )
 
 NODE_KEYS = ("node", "type", "platform", "reach", "links", "in", "offers", "attributes")
-SITE_KEYS = ("site", "attributes", "defaults", "handoff_deadline")
+SITE_KEYS = ("site", "attributes", "defaults", "handoff_deadline", "lease")
 ROLE_KEYS = ("role", "description", "for", "attributes", "defaults", "resources")
-PROPOSAL_KEYS = ("proposal", "attributes", "deploy")
+PROPOSAL_KEYS = ("proposal", "attributes", "deploy", "rollout")
 
 
 TAKEN = {
@@ -49,9 +51,18 @@ TAKEN = {
 
 
 def read_documents(
-    loaded: Iterable[Map], nouns: Nouns, commit: str, problems: Problems, *, library: bool = False
+    loaded: Iterable[Map],
+    nouns: Nouns,
+    commit: str,
+    problems: Problems,
+    *,
+    library: bool = False,
+    before: Documents | None = None,
 ) -> Documents:
-    """All documents by kind and name; the first of two of one name stays."""
+    """All documents by kind and name; the first of two of one name stays.
+
+    What ``before`` (without a problem) was read from the same maps is taken from there."""
+    known = before.written if before else {}
     documents = Documents()
     for document in loaded:
         kind = next(iter(document))
@@ -69,7 +80,11 @@ def read_documents(
             # It is read all the same, so that its other errors are told too.
             _read(kind, "?", document, nouns, commit, problems, library)
             continue
-        same[name] = _read(kind, name, document, nouns, commit, problems, library)
+        if before and known.get((kind, name)) is document:
+            same[name] = before.of(kind)[name]
+        else:
+            same[name] = _read(kind, name, document, nouns, commit, problems, library)
+        documents.written[kind, name] = document
     return documents
 
 
@@ -117,6 +132,7 @@ def _read_site(name: str, document: Map, commit: str, problems: Problems) -> Sit
         attributes=_attributes(of, document, "attributes", commit, problems),
         platforms=platforms,
         handoff_deadline=_read_deadline(of, document, problems),
+        lease=_read_lease(of, document, problems),
     )
 
 
@@ -131,6 +147,21 @@ def _read_deadline(of: str, document: Map, problems: Problems) -> float:
         "e.g. handoff_deadline: 900",
     )
     return HANDOFF_DEADLINE
+
+
+def _read_lease(of: str, document: Map, problems: Problems) -> float:
+    value = document.get("lease", LEASE_SECONDS)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and SHORTEST_LEASE <= value <= LONGEST_LEASE:
+        return float(value)
+    what = str(value) if number else typename(value)
+    problems.add(
+        f"lease of {of} must be a number of seconds from {SHORTEST_LEASE:g} to {LONGEST_LEASE:g}, "
+        f"not {what}",
+        document.at("lease"),
+        f"e.g. lease: {LEASE_SECONDS:g}",
+    )
+    return LEASE_SECONDS
 
 
 def _read_node(name: str, document: Map, commit: str, problems: Problems) -> NodeDocument:
@@ -206,7 +237,9 @@ def _read_links(of: str, document: Map, problems: Problems) -> tuple[LinkEnd, ..
             )
             continue
         peer, colon, peer_port = value.partition(":")
-        if not peer or not colon or not peer_port:
+        if peer and not colon and document.get("type") == "pdu":
+            peer_port = f"{document.get('node')}/{port}"  # nobody has to name a power supply
+        elif not peer or not peer_port:
             problems.add(f"{value!r} is not the far end of a link", mark, "write it as node:port")
             continue
         key = links.key_at(port)
@@ -306,6 +339,7 @@ def _read_proposal(name: str, document: Map, commit: str, problems: Problems) ->
         mark=document.mark,
         attributes=_attributes(of, document, "attributes", commit, problems, proposal=name),
         deploy=tuple(deployments),
+        rollout=read_rollout(of, document, problems),
     )
 
 

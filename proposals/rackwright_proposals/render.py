@@ -15,7 +15,7 @@ from rackwright_proposals.entries import Each, Entry, Nouns, On, name_of
 from rackwright_proposals.expressions import MAX_ITEMS, ExpressionError, NotYet, Scope
 from rackwright_proposals.marks import Mark, Problems, origin_of
 from rackwright_proposals.properties import QUOTE, build
-from rackwright_proposals.scope import NodeScope, NoLink, World
+from rackwright_proposals.scope import NodeScope, NoLink, Reads, World
 from rackwright_proposals.target import each_of, item_of, target_of
 from rackwright_proposals.values import Value
 
@@ -66,7 +66,7 @@ class RenderedNode:
     resources: dict[str, Rendered] = field(default_factory=dict)
     purge: set[str] = field(default_factory=set)
     deferred: list[Deferred] = field(default_factory=list)
-    read_facts_of: frozenset[str] = frozenset()
+    reads: Reads = field(default_factory=Reads)
     broken: bool = False
     """Something could not be rendered, so what is missing says nothing."""
     elsewhere: dict[str, Put] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def render_node(
         done.broken = True
         for near in scope.neighbours():
             done.put(near).broken = True
-    done.read_facts_of = frozenset(scope.read_facts_of)
+    done.reads = scope.reads
     return done
 
 
@@ -200,8 +200,11 @@ class _Renderer:
     def _on(self, on: On, scope: Scope) -> str:
         if on.value.constant and not NODE_NAME.fullmatch(on.text):
             raise _Skip  # it could not be read, which has been told
+        self.around.look_for(on.text)
         try:
-            return target_of(on, self.name, scope, self.around.world.nodes, self._run)
+            name = target_of(on, self.name, scope, self.around.world.nodes, self._run)
+            self.around.look_for(name)
+            return name
         except ExpressionError as error:
             self._note(str(error), on.value.mark, error.hint)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rackwright.model.bundle import Origin
@@ -15,9 +15,10 @@ from rackwright_proposals.documents import (
     RoleDocument,
     SiteDocument,
 )
+from rackwright_proposals.hosts import check_hosts, reach_with_hosts
 from rackwright_proposals.links import Cabling, connect
 from rackwright_proposals.marks import Problems
-from rackwright_proposals.merge import Branch, United, empty, overlay, unite, value_of
+from rackwright_proposals.merge import Branch, United, empty, identical, overlay, unite, value_of
 from rackwright_proposals.names import natural, suggest
 from rackwright_proposals.schemas import AttributeChecker
 from rackwright_proposals.selectors import choose
@@ -34,6 +35,8 @@ class Resolved:
 
     site: SiteDocument
     documents: Documents
+    linked: Mapping[str, NodeDocument]
+    """The nodes with the links that their places make."""
     cabling: Cabling
     containment: Containment
     nodes: Mapping[str, Node]
@@ -44,6 +47,8 @@ class Resolved:
     proposals_on: Mapping[str, tuple[str, ...]]
     deployed_by: Mapping[tuple[str, str], str]
     """(node, role) → the first proposal that puts the role there."""
+    decided_by: Mapping[tuple[str, str], tuple[str, ...]]
+    """(node, role) → the proposals that put the role there or set an attribute that it reads."""
     attributes: Mapping[str, Branch]
     """Node → merged attributes."""
     sound: bool
@@ -58,6 +63,8 @@ class _Deploys:
     roles: dict[str, set[str]] = field(default_factory=dict)
     proposals: dict[str, set[str]] = field(default_factory=dict)
     first: dict[tuple[str, str], str] = field(default_factory=dict)
+    on: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    """Proposal → role → nodes, to be asked for one."""
 
 
 def resolve_site(
@@ -68,23 +75,33 @@ def resolve_site(
     platforms: Collection[str] | None,
     problems: Problems,
     warnings: Problems,
+    old: Resolved | None = None,
 ) -> Resolved:
-    """Everything about a site that needs no rendering. ``roles`` are all role names there are."""
+    """Everything about a site that needs no rendering. ``roles`` are all role names there are.
+
+    ``old`` is an earlier revision of it without a problem: a node, its attributes and the links that
+    are as they were stay the same objects and are not checked again."""
     nodes = {name: documents.nodes[name] for name in sorted(documents.nodes, key=natural)}
     before = len(problems)
     linked, containment = contain(nodes, problems)
-    cabling = connect(linked, commit, problems)
+    if old and _same_links(linked, old.linked):
+        cabling = old.cabling
+    else:
+        cabling = connect(linked, commit, problems)
     cabled = len(problems) == before
+    reach = reach_with_hosts(nodes)
     made = {
         name: Node(
             name=name,
             type=node.type,
             platform=_platform(node, site, platforms, problems),
-            reach=node.reach,
+            reach=reach[name],
             links=cabling.by_node[name],
         )
         for name, node in nodes.items()
     }
+    if old:
+        made |= {name: node for name, node in old.nodes.items() if made.get(name) == node}
     _check_places(nodes, problems, warnings)
     before = len(problems)
     deploys = _deploy(site, documents, nodes, roles, problems)
@@ -94,12 +111,25 @@ def resolve_site(
             warnings.add(
                 f"nobody converges node {name!r}: it has neither a reach nor a platform", node.mark
             )
+    check_hosts(nodes, reach, deploys.roles, warnings)
     attributes = _Merger(site, documents, deploys, problems).merge_all(nodes)
-    wrong = _check_attributes(documents, deploys, attributes, problems)
+    if old:
+        attributes |= {
+            name: tree
+            for name, tree in old.attributes.items()
+            if name in attributes and identical(attributes[name], tree)
+        }
+    unchecked = [
+        name
+        for name in nodes
+        if not (old and _fits_as_before(name, old, documents, deploys, attributes))
+    ]
+    wrong = _check_attributes(unchecked, documents, deploys, attributes, problems)
     _check_known(documents, deploys, problems)
     return Resolved(
         site=site,
         documents=documents,
+        linked=linked,
         cabling=cabling,
         containment=containment,
         nodes=made,
@@ -107,9 +137,32 @@ def resolve_site(
         roles_on={name: tuple(sorted(found)) for name, found in deploys.roles.items()},
         proposals_on={name: tuple(sorted(found)) for name, found in deploys.proposals.items()},
         deployed_by=deploys.first,
+        decided_by=_decided(documents, deploys),
         attributes=attributes,
         sound=sound,
         wrong=wrong,
+    )
+
+
+def _same_links(now: Mapping[str, NodeDocument], before: Mapping[str, NodeDocument]) -> bool:
+    return now.keys() == before.keys() and all(
+        node.links == before[name].links for name, node in now.items()
+    )
+
+
+def _fits_as_before(
+    name: str,
+    old: Resolved,
+    documents: Documents,
+    deploys: _Deploys,
+    attributes: Mapping[str, Branch],
+) -> bool:
+    """Whether nothing has changed by which the attributes of ``name`` could not fit its roles any more."""
+    roles = deploys.roles[name]
+    return (
+        old.attributes.get(name) is attributes[name]
+        and old.roles_on[name] == tuple(sorted(roles))
+        and all(old.documents.roles.get(role) is documents.roles[role] for role in roles)
     )
 
 
@@ -175,6 +228,7 @@ def _deploy(
                 deploys.proposals[node].add(name)
                 deploys.first.setdefault((node, role.name), name)
         deploys.by_proposal[name] = dict(sorted(of.items()))
+        deploys.on[name] = {role: frozenset(found) for role, found in of.items()}
     return deploys
 
 
@@ -242,7 +296,29 @@ def _brief(kid: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def _decided(documents: Documents, deploys: _Deploys) -> dict[tuple[str, str], tuple[str, ...]]:
+    known: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
+    found = {}
+    for node, roles in deploys.roles.items():
+        proposals = tuple(sorted(deploys.proposals[node]))
+        for role in roles:
+            schema = documents.roles[role].schema
+            setting = known.get((proposals, role))
+            if setting is None:
+                setting = known[proposals, role] = tuple(
+                    name
+                    for name in proposals
+                    if not schema.keys().isdisjoint(documents.proposals[name].attributes.kids)
+                )
+            putting = {name for name in proposals if node in deploys.on[name].get(role, ())}
+            found[node, role] = (
+                setting if putting <= {*setting} else tuple(sorted({*setting, *putting}))
+            )
+    return found
+
+
 def _check_attributes(
+    nodes: Iterable[str],
     documents: Documents,
     deploys: _Deploys,
     attributes: Mapping[str, Branch],
@@ -251,8 +327,8 @@ def _check_attributes(
     checker = AttributeChecker()
     return frozenset(
         (node, role)
-        for node, roles in deploys.roles.items()
-        for role in sorted(roles)
+        for node in nodes
+        for role in sorted(deploys.roles[node])
         if not checker.check(role, documents.roles[role].schema, attributes[node], problems)
     )
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from rackwright.model.lease import LONGEST_LEASE, SHORTEST_LEASE
 from rackwright.model.resource import Resource, secret_fields
 from rackwright.model.site import TRANSPORTS
 from rackwright_proposals.entries import META
@@ -75,6 +76,12 @@ def _site() -> Schema:
                 "type": "number",
                 "minimum": 1,
                 "description": "seconds after which a wait for another node is overdue",
+            },
+            "lease": {
+                "type": "number",
+                "minimum": SHORTEST_LEASE,
+                "maximum": LONGEST_LEASE,
+                "description": "seconds for which a host may converge a managed node unrenewed",
             },
         },
     )
@@ -154,9 +161,35 @@ def _role() -> Schema:
 def _proposal() -> Schema:
     targets = {**_TEXTS, "minItems": 1, "description": "names, globs, key=value,… or *"}
     deploy = {"type": "object", "minProperties": 1, "additionalProperties": targets}
+    percent = {"type": "string", "pattern": "^(100|[1-9][0-9]?)%$"}
+    rollout = {
+        "type": "object",
+        "properties": {
+            "canary": {
+                "anyOf": [{"type": "integer", "minimum": 0}, percent],
+                "description": "nodes of the first wave",
+            },
+            "at_once": {
+                "anyOf": [{"type": "integer", "minimum": 1}, percent],
+                "description": "nodes of each further wave",
+            },
+            "stop_on": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "failed nodes at which no further wave goes",
+            },
+        },
+        "anyOf": [{"required": ["canary"]}, {"required": ["at_once"]}],
+        "additionalProperties": False,
+        "description": "wave by wave, each when the last is verified",
+    }
     return _document(
         "proposal",
-        {"attributes": _ATTRIBUTES, "deploy": {**deploy, "description": "role to nodes"}},
+        {
+            "attributes": _ATTRIBUTES,
+            "deploy": {**deploy, "description": "role to nodes"},
+            "rollout": rollout,
+        },
         required=["deploy"],
     )
 

@@ -30,21 +30,49 @@ class NodeView:
     labels: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What the rendering of one node has read of which nodes, what it itself is aside."""
+
+    facts: frozenset[str] = frozenset()
+    """Its own too."""
+    attributes: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    """Type, platform, labels, or whether there is such a node."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """Another node."""
+    """Another node. What is asked of it is noted."""
 
     node: str
-    type: str
-    platform: str
-    labels: Mapping[str, str]
-    attributes: Mapping[str, Any]
-    _facts: Callable[[str], FactsMap]
+    _scope: NodeScope = field(repr=False, compare=False)
+
+    @property
+    def type(self) -> str:
+        """What kind of node it is."""
+        return self._scope.look_at(self.node).type
+
+    @property
+    def platform(self) -> str:
+        """Its platform."""
+        return self._scope.look_at(self.node).platform
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        self._scope.look_at(self.node)
+        return self._scope.world.labels[self.node]
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Its merged attributes."""
+        return self._scope.attributes_of(self.node)
 
     @property
     def facts(self) -> FactsMap:
         """What discovery found on that node."""
-        return self._facts(self.node)
+        return self._scope.facts_of(self.node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +108,14 @@ class World:
 
 
 class NodeScope:
-    """The scope of one node; notes whose facts were asked for."""
+    """The scope of one node; notes what of other nodes was asked for."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
-        self.read_facts_of: set[str] = set()
+        self._read_facts: set[str] = set()
+        self._read_attributes: set[str] = set()
+        self._read_kinds: set[str] = set()
         self._facts: dict[str, FactsMap] = {}
         node = world.nodes[name]
         self._links: dict[str, Link] = {link.port: link for link in node.links}
@@ -93,7 +123,7 @@ class NodeScope:
             {
                 **world.attributes[name].data,
                 "node": NodeView(node.name, node.type, node.platform, world.labels[name]),
-                "facts": self._facts_of(name),
+                "facts": self.facts_of(name),
                 "links": {port: self._view(link) for port, link in self._links.items()},
                 "peer": self._peer,
                 "parent": self._parent,
@@ -137,31 +167,44 @@ class NodeScope:
             if not self.world.cabled:
                 raise NoLink("in")
             return expressions.nothing(f"{self.name} is in no other node: give it in: NODE")
-        return Relative(slot=place.slot, **self._about(place.node))
+        return Relative(slot=place.slot, node=place.node, _scope=self)
 
     def _children(self) -> list[Relative]:
         containment = self.world.containment
         return [
-            Relative(slot=containment.parents[name].slot, **self._about(name))
+            Relative(slot=containment.parents[name].slot, node=name, _scope=self)
             for name in containment.children.get(self.name, ())
         ]
 
     def _view(self, link: Link) -> Peer:
-        return Peer(port=link.peer_port, **self._about(link.peer))
+        return Peer(port=link.peer_port, node=link.peer, _scope=self)
 
-    def _about(self, name: str) -> dict[str, Any]:
-        node = self.world.nodes[name]
-        return {
-            "node": name,
-            "type": node.type,
-            "platform": node.platform,
-            "labels": self.world.labels[name],
-            "attributes": self.world.attributes[name].data,
-            "_facts": self._facts_of,
-        }
+    @property
+    def reads(self) -> Reads:
+        """What was asked for until now."""
+        return Reads(
+            facts=frozenset(self._read_facts),
+            attributes=frozenset(self._read_attributes),
+            kinds=frozenset(self._read_kinds),
+        )
 
-    def _facts_of(self, name: str) -> FactsMap:
-        self.read_facts_of.add(name)
+    def look_at(self, name: str) -> Node:
+        """What node ``name`` is."""
+        self._read_kinds.add(name)
+        return self.world.nodes[name]
+
+    def look_for(self, name: str) -> None:
+        """Whether there is a node ``name``, and what it is, makes a difference."""
+        self._read_kinds.add(name)
+
+    def attributes_of(self, name: str) -> Mapping[str, Any]:
+        """The merged attributes of node ``name``."""
+        self._read_attributes.add(name)
+        return self.world.attributes[name].data
+
+    def facts_of(self, name: str) -> FactsMap:
+        """The facts of node ``name``."""
+        self._read_facts.add(name)
         if name not in self._facts:
             known = self.world.facts.get(name)
             self._facts[name] = FactsMap(name, known.values if known else {})

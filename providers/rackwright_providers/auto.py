@@ -38,6 +38,13 @@ class Auto:
             raise Permanent("the platform is not known before the device was reached")
         return self._chosen
 
+    def __getattr__(self, name: str) -> Any:
+        """What a provider may have besides the contract, where the one that was found has it."""
+        chosen = self.__dict__.get("_chosen")
+        if chosen is None or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(chosen, name)
+
     @property
     def resources(self) -> frozenset[type[Resource]]:
         return self.chosen.resources

@@ -9,6 +9,7 @@ from rackwright_sim import ios_exec as do
 from rackwright_sim import ios_identity as identity
 from rackwright_sim import ios_management as manage
 from rackwright_sim import ios_show as show
+from rackwright_sim import ios_trial as trial
 from rackwright_sim.ios_grammar import Action, Grammar
 
 USER: dict[str, Action] = {
@@ -44,9 +45,13 @@ USER: dict[str, Action] = {
 PRIVILEGED: dict[str, Action] = {
     **USER,
     "configure": do.configure,
+    "configure confirm": trial.confirm,
+    "configure revert now": trial.revert_now,
     "configure terminal": do.configure_terminal,
+    "configure terminal revert timer <1-120>": trial.begin,
     "copy running-config startup-config": do.copy_running_startup,
     "reload": do.reload,
+    "show archive config rollback timer": trial.timer,
     "show running-config": show.running_config,
     "show running-config interface <iface>": show.running_config,
     "show startup-config": show.startup_config,
@@ -57,6 +62,7 @@ PRIVILEGED: dict[str, Action] = {
 CONFIG: dict[str, Action] = {
     "end": put.end,
     "exit": put.leave_config,
+    "archive": trial.archive,
     "hostname <word63>": manage.hostname,
     "logging host <line>": manage.logging_host,
     "logging <ip>": manage.logging_host,
@@ -79,6 +85,13 @@ CONFIG: dict[str, Action] = {
     "default interface <iface>": put.default_interface,
     "system mtu <1500-9198>": put.system_mtu,
     "no system mtu": put.no_system_mtu,
+}
+ARCHIVE: dict[str, Action] = {
+    "end": put.end,
+    "exit": put.leave_submode,
+    "path <word>": trial.path,
+    "no path": trial.no_path,
+    "no path <word>": trial.no_path,
 }
 VLAN: dict[str, Action] = {
     "end": put.end,
@@ -154,14 +167,17 @@ PRIVILEGED_ELSEWHERE = {
     **USER_ELSEWHERE,
     "": USER_ELSEWHERE[""] + " archive cd clock debug delete dir erase format mkdir monitor more "
     "no pwd rename request rmdir send setup test undebug verify vlan",
-    "show": USER_ELSEWHERE["show"]
-    + " access-lists archive buffers calendar configuration controllers "
+    "show": USER_ELSEWHERE["show"] + " access-lists buffers calendar configuration controllers "
     "debugging environment errdisable etherchannel file spanning-tree storm-control tech-support",
-    "configure": "confirm memory network overwrite-network replace revert",
+    "configure": "memory network overwrite-network replace",
+    "configure revert": "timer",
+    "configure terminal": "lock",
+    "show archive": "log",
+    "show archive config": "differences incremental-diffs",
     "copy": "flash: ftp: scp: startup-config tftp:",
 }
 CONFIG_ELSEWHERE = {
-    "": "aaa access-list alias archive banner boot cdp clock crypto enable errdisable ip ipv6 key "
+    "": "aaa access-list alias banner boot cdp clock crypto enable errdisable ip ipv6 key "
     "line lldp logging mac monitor ntp policy-map power privilege radius router sdm service "
     "snmp-server spanning-tree tacacs-server username vrf vtp",
 }
@@ -177,6 +193,7 @@ GRAMMARS: dict[str, Grammar] = {
     "user": Grammar(USER, USER_ELSEWHERE),
     "privileged": Grammar(PRIVILEGED, PRIVILEGED_ELSEWHERE),
     "config": Grammar(CONFIG, CONFIG_ELSEWHERE),
+    "archive": Grammar(ARCHIVE, {"": "default log maximum rollback time-period write-memory"}),
     "vlan": Grammar(VLAN, {"": "mtu private-vlan remote-span shutdown state"}),
     "if": Grammar(INTERFACE, INTERFACE_ELSEWHERE),
     "range": Grammar(INTERFACE, INTERFACE_ELSEWHERE),

@@ -80,6 +80,8 @@ class Config:
     """Receivers of the log, likewise."""
     communities: dict[str, str] = field(default_factory=dict)
     """Text of the community → ``RO`` or ``RW``, and what stands behind."""
+    archive: str = ""
+    """Where copies of the configuration are kept; without it nothing can be tried and taken back."""
 
     def members(self, channel: str) -> list[str]:
         """The ports in a Port-channel; none when ``channel`` is something else."""
@@ -127,6 +129,8 @@ class Config:
             level = f" privilege {account.privilege}" if account.privilege != 1 else ""
             secret = f" secret {account.secret[1]} {account.secret}" if account.secret else ""
             yield f"username {name}{level}{secret}"
+        if self.archive:
+            yield from ("archive", f" path {self.archive}", "!")
         yield from ("vtp mode transparent", "!")
         yield from self._vlan_lines()
         for name in self.ports:

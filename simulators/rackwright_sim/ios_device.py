@@ -122,14 +122,30 @@ class Counters:
         return {**asdict(self), "writes": self.writes}
 
 
+@dataclass(slots=True)
+class Trial:
+    """A change that is taken back unless it is confirmed: who began it, in how many minutes, and the
+    configuration before it."""
+
+    user: str
+    minutes: int
+    before: Config
+    ends: float
+
+
 class IosDevice:
     """One switch. Sessions (`rackwright_sim.ios_session`) read and change it."""
 
     def __init__(
-        self, options: IosOptions, state: Path | None = None, faults: Faults | None = None
+        self,
+        options: IosOptions,
+        state: Path | None = None,
+        faults: Faults | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``state``: a JSON file that keeps the startup configuration and the host key, so that a
-        device whose process was killed comes up again as what it had saved."""
+        device whose process was killed comes up again as what it had saved. ``clock`` tells when a
+        revert timer has run out."""
         self.options = options
         self.faults = faults or Faults()
         """May be replaced while it runs."""
@@ -148,7 +164,49 @@ class IosDevice:
         self._kept: dict[str, str] = {}
         if state and state.exists():
             self._kept = json.loads(state.read_text())
-        self.running = self._boot()
+        self._clock = clock
+        self.trial: Trial | None = None
+        """What waits for ``configure confirm``. Has it had its time, see `running`."""
+        self._running = self._boot()
+
+    @property
+    def running(self) -> Config:
+        """The running configuration. A trial that has had its time is over."""
+        if self.trial and self._clock() >= self.trial.ends:
+            self.revert()
+        return self._running
+
+    def begin_trial(self, user: str, minutes: int) -> None:
+        """Keep the running configuration, to go back to it after ``minutes``."""
+        before = copy.deepcopy(self.running)
+        self.trial = Trial(user, minutes, before, self._clock() + 60 * minutes)
+
+    def revert(self) -> None:
+        """Go back to the configuration before the trial."""
+        if self.trial:
+            self._running, self.trial = self.trial.before, None
+
+    def reaches(self, address: str) -> bool:
+        """Whether packets find their way to ``address``: through the VLAN and the port where `IosOptions`
+        has seen it. What was never seen comes over a router, and gets through."""
+        config = self.running
+        for entry in self.options.arp:
+            vlan = entry.interface.removeprefix("Vlan")
+            if entry.address != address or not vlan.isdecimal():
+                continue
+            ports = [seen.port for seen in self.options.macs if seen.mac == entry.mac]
+            number = int(vlan)
+            if number not in config.vlans or not all(self._carries(name, number) for name in ports):
+                return False
+        return True
+
+    def _carries(self, name: str, vlan: int) -> bool:
+        port = self.running.ports[name]
+        if port.channel:
+            return self.linked(name) and self._carries(f"Port-channel{port.channel}", vlan)
+        if port.shutdown or not self.cabled(name):
+            return False
+        return vlan in port.allowed if port.mode == "trunk" else vlan == port.access
 
     @property
     def startup(self) -> str | None:
@@ -177,7 +235,7 @@ class IosDevice:
         """Come up again from the startup configuration; every session ends."""
         for hang_up in tuple(self.hangups):
             hang_up()
-        self.running = self._boot()
+        self._running, self.trial = self._boot(), None
         self.started = time.monotonic()
 
     def unsaved(self) -> bool:

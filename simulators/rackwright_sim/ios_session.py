@@ -19,6 +19,7 @@ BREAK, END = "\x03", "\x1a"
 _DO = re.compile(r"\s*do\s+(?=\S)")
 _FILTERS = ("begin", "exclude", "include", "section")
 _PROMPTS = {
+    "archive": "config-archive",
     "vlan": "config-vlan",
     "if": "config-if",
     "svi": "config-if",
@@ -73,7 +74,7 @@ class IosSession:
         self.username = username or device.options.username
         self.privileged = not device.options.enable
         self.mode = "exec"
-        """``exec``, ``config``, or a configuration submode: ``vlan``, ``if``, ``svi``, ``range``."""
+        """``exec``, ``config``, or a configuration submode: ``archive``, ``vlan``, ``if``, ``svi``, ``range``."""
         self.monitor = False
         self.length = 24
         self.width = 80
@@ -101,6 +102,8 @@ class IosSession:
 
     def run(self, line: str) -> Reply:
         """One line, or `BREAK` (Ctrl-C), or a line that ends in `END` (Ctrl-Z)."""
+        if self._severed:
+            return Reply(cut=True)
         if line == BREAK:
             self._answer = None
             self.leave()
@@ -229,7 +232,15 @@ class IosSession:
             if faults.drop_after is not None and self._configured >= faults.drop_after:
                 self.device.spend_drop()
                 return Reply(cut=True)
+            if self._severed:
+                return Reply(cut=True)
         return answer if isinstance(answer, Reply) else Reply(answer)
+
+    @property
+    def _severed(self) -> bool:
+        """Whether the way to who is logged in, ``vty0 (10.0.0.9)``, was cut."""
+        _, found, address = self.origin.partition(" (")
+        return bool(found) and not self.device.reaches(address.rstrip(")"))
 
     def _count(self, kind: str, line: str, *, rejected: bool = False) -> None:
         counters = self.device.counters

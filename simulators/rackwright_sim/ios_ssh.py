@@ -90,7 +90,8 @@ class IosSsh:
         """The line that ``connection`` gets, None when there is none to give."""
         device = self.device
         free = set(range(device.options.sessions)) - set(self._open.values())
-        if device.faults.refuse or not free:
+        peer = connection.get_extra_info("peername")[0]
+        if device.faults.refuse or not free or not device.reaches(peer):
             device.counters.refused += 1
             return None
         self._open[connection] = min(free)

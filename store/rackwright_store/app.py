@@ -18,10 +18,13 @@ from starlette.routing import Route
 from rackwright.model.address import NODE_NAME
 from rackwright.model.errors import InputError
 from rackwright.model.facts import Facts
+from rackwright.model.lease import EPOCH_HEADER
 from rackwright.model.report import Report
+from rackwright_proposals.rolling import owned_of
 from rackwright_store import runs
 from rackwright_store.auth import ADMIN
 from rackwright_store.gates import rests_of
+from rackwright_store.hosts import Want
 from rackwright_store.http import (
     KIB,
     MIB,
@@ -41,6 +44,7 @@ SMALL, FACTS, WATCH, LEDGER, REPORT = 64 * KIB, MIB, MIB, 8 * MIB, 8 * MIB
 """Longest bodies in bytes."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Epoch = Annotated[int, msgspec.Meta(ge=0)]
 ETag = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -67,6 +71,28 @@ class Retire(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """One node that a process asks for."""
+
+    instance: Text
+    epoch: Epoch = 0
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /v1/leases."""
+
+    process: Text
+    want: Annotated[dict[Text, Wanted], msgspec.Meta(max_length=4000)] = {}
+    release: Annotated[dict[Text, Epoch], msgspec.Meta(max_length=4000)] = {}
+
+
+class Drained(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /v1/hosts/{host}/drain."""
+
+    drain: bool
+    who: Text
+
+
 class Watched(msgspec.Struct, forbid_unknown_fields=True):
     """One node of a long poll."""
 
@@ -74,6 +100,7 @@ class Watched(msgspec.Struct, forbid_unknown_fields=True):
     credential: Text
     bundle: ETag = ""
     gates: ETag = ""
+    epoch: Epoch = 0
 
 
 class Wait(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,14 +127,19 @@ def build(service: Service) -> Starlette:
         Route("/v1/nodes/{node}/reports/{id}", api.report, methods=get),
         Route("/v1/nodes/{node}/waiting", api.waiting, methods=get),
         Route("/v1/nodes/{node}/retire", api.retire, methods=post),
+        Route("/v1/leases", api.leases, methods=post),
+        Route("/v1/hosts", api.hosts, methods=get),
+        Route("/v1/hosts/{host}/drain", api.drain, methods=post),
         Route("/v1/enrol", api.enrol, methods=post),
         Route("/v1/status", api.status, methods=get),
         Route("/v1/sequence", api.sequence, methods=get),
+        Route("/v1/known", api.known, methods=get),
         Route("/v1/nodes", api.nodes, methods=get),
         Route("/v1/nodes/{node}", api.node, methods=get),
         Route("/v1/runs", api.runs, methods=get),
         Route("/v1/revisions", api.revisions, methods=get),
         Route("/v1/proposals", api.proposals, methods=get),
+        Route("/v1/rollouts", api.rollouts, methods=get),
         Route("/v1/links", api.links, methods=get),
         Route("/v1/why/{node}/{path:path}", api.why, methods=get),
         Route("/v1/tokens", api.tokens, methods=post),
@@ -138,11 +170,13 @@ class Api:
 
     async def gates(self, request: Request) -> Response:
         node = self._agent(request)
+        self._service.live.look_again(node)
         return etag_response(request, *self._served(self._service.live.gates, node))
 
     async def facts(self, request: Request) -> Response:
         node = self._agent(request)
         body = await read_body(request, FACTS)
+        self._agent(request)  # a lease may have ended while the body came
         etag = await self._service.put_facts(node, body, decode(body, Facts))
         return json_response({"etag": etag})
 
@@ -157,13 +191,14 @@ class Api:
         decode(body, dict[str, Any])
         try:
             rests = rests_of(node, body)
+            owned_of(body)
         except (msgspec.ValidationError, ValueError) as error:
             raise HttpError(400, f"the body is not what it must be: {error}") from None
-        await self._service.put_ledger(node, body, rests)
+        await self._service.put_ledger(node, body, rests, lambda: self._may_note(request))
         return Response(status_code=204)
 
     async def reports(self, request: Request) -> Response:
-        node = self._agent(request)
+        node, host = await self._reporter(request)
         body = await read_body(request, REPORT)
         report = decode(body, Report)
         if report.node != node:
@@ -173,16 +208,17 @@ class Api:
         wrong = runs.address_problem(report)
         if wrong:
             raise HttpError(400, f"the body is not what it must be: {wrong}")
-        await self._service.post_report(body, report)
+        if host and not self._service.hosts.newest(host, node, _epoch(request)):
+            await self._service.post_outrun(body, report)
+        else:
+            self._service.heard_from(node)
+            await self._service.post_report(body, report, host)
         return Response(status_code=204)
 
     async def wait(self, request: Request) -> Response:
         asked = decode(await read_body(request, WATCH), Wait)
         service = self._service
-        known = service.credentials
-        refused = sorted(
-            {item.node for item in asked.watch if not known.verify(item.node, item.credential)}
-        )
+        refused = sorted({item.node for item in asked.watch if not self._may_watch(item)})
         if refused:
             raise HttpError(
                 403,
@@ -205,6 +241,29 @@ class Api:
             finally:
                 waiter.close()
         return json_response({"changed": sorted(changed)})
+
+    async def leases(self, request: Request) -> Response:
+        subject = self._subject(request)
+        asked = decode(await read_body(request, WATCH), Asked)
+        if subject == ADMIN:
+            raise HttpError(403, "this is for hosts and for delegates")
+        if self._service.revisions.in_force is None:
+            raise self._unknown(subject)
+        want = {node: Want(item.instance, item.epoch) for node, item in asked.want.items()}
+        given = await self._service.lease(subject, asked.process, want, asked.release)
+        return json_response(given)
+
+    async def hosts(self, request: Request) -> Response:
+        self._admin(request)
+        return json_response(self._service.hosts.data())
+
+    async def drain(self, request: Request) -> Response:
+        self._admin(request)
+        host = request.path_params["host"]
+        asked = decode(await read_body(request, SMALL), Drained)
+        if host not in self._service.hosts.names:
+            raise HttpError(404, f"there is no host {host!r} in the site", "rackwright host list shows all")  # fmt: skip
+        return json_response(await self._service.drain(host, asked.who, drain=asked.drain))
 
     async def enrol(self, request: Request) -> Response:
         asked = decode(await read_body(request, SMALL), Enrol)
@@ -236,6 +295,10 @@ class Api:
     async def sequence(self, request: Request) -> Response:
         self._admin(request)
         return json_response(await self._service.sequence())
+
+    async def known(self, request: Request) -> Response:
+        self._admin(request)
+        return Response(await self._service.known_body(), media_type="application/json")
 
     async def waiting(self, request: Request) -> Response:
         self._admin(request)
@@ -283,6 +346,10 @@ class Api:
     async def proposals(self, request: Request) -> Response:
         self._admin(request)
         return json_response({"proposals": self._service.proposals()})
+
+    async def rollouts(self, request: Request) -> Response:
+        self._admin(request)
+        return json_response({"rollouts": self._service.rollouts()})
 
     async def links(self, request: Request) -> Response:
         self._admin(request)
@@ -332,14 +399,47 @@ class Api:
         )
 
     def _agent(self, request: Request) -> str:
-        """The node of the path, if it is its agent that asks."""
-        subject = self._subject(request)
+        """The node of the path, if it is its agent that asks, or the host that holds its lease."""
+        subject, epoch = self._subject(request), _epoch(request)
         node: str = request.path_params["node"]
-        if subject != node:
-            # The same answer whether there is such a node or not.
-            raise HttpError(403, "an agent may touch only what belongs to its own node")
+        if subject != node and not self._service.hosts.acts(subject, node, epoch):
+            raise self._not_yours(subject, node, epoch)
         self._service.heard_from(node)
         return node
+
+    def _not_yours(self, subject: str, node: str, epoch: int) -> HttpError:
+        # The same answer whether there is such a node or not.
+        why = self._service.hosts.why_not(subject, node, epoch)
+        return HttpError(403, why or "an agent may touch only what belongs to its own node")
+
+    def _may_note(self, request: Request) -> None:
+        """Whether what the ledger's owner noted is no older than what the next one has."""
+        node, epoch = self._agent(request), _epoch(request)
+        lease = self._service.hosts.leases.get(node)
+        if lease is not None and 0 < epoch < lease.epoch:
+            raise HttpError(409, f"{node} has been converged under epoch {lease.epoch} since, and this is of {epoch}")  # fmt: skip
+
+    async def _reporter(self, request: Request) -> tuple[str, str]:
+        """The node of the path, and the host that reports on it if it is not its own agent: one that
+        held its lease under the epoch given, be that over or not."""
+        subject, epoch = self._subject(request), _epoch(request)
+        node: str = request.path_params["node"]
+        if subject == node:
+            return node, ""
+        hosts = self._service.hosts
+        mine = hosts.newest(subject, node, epoch) or await self._service.granted(
+            subject, node, epoch
+        )
+        if subject == ADMIN or not mine or node in self._service.retired:
+            raise self._not_yours(subject, node, epoch)
+        return node, subject
+
+    def _may_watch(self, item: Watched) -> bool:
+        credentials = self._service.credentials
+        if credentials.verify(item.node, item.credential):
+            return True
+        subject = credentials.subject(item.credential) if item.epoch else None
+        return subject is not None and self._service.hosts.acts(subject, item.node, item.epoch)
 
     def _admin(self, request: Request) -> None:
         if self._subject(request) != ADMIN:
@@ -367,6 +467,14 @@ def specification() -> bytes:
 
     text = files("rackwright_store").joinpath("openapi.yaml").read_text(encoding="utf-8")
     return msgspec.json.encode(yaml.safe_load(text))
+
+
+def _epoch(request: Request) -> int:
+    """The epoch of the lease under which a host asks; 0 without one."""
+    text = request.headers.get(EPOCH_HEADER, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise HttpError(400, f"{EPOCH_HEADER} is a number")
+    return int(text)
 
 
 def _limit(request: Request) -> int:

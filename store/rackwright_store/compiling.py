@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from rackwright.model.bundle import Origin
 from rackwright.model.facts import Facts
 from rackwright.model.resource import Resource
 from rackwright.provider import Registry
 from rackwright_proposals.compile import Compiled, compile_site, recompile
+from rackwright_proposals.rollouts import Rollout
 from rackwright_proposals.sequence import Implied, implied_of
 from rackwright_proposals.tree import Source, belongs
 
@@ -28,10 +30,14 @@ class SiteCompiler:
         return belongs(path)
 
     def compile(
-        self, files: Mapping[str, bytes], commit: str, facts: Mapping[str, Facts]
+        self,
+        files: Mapping[str, bytes],
+        commit: str,
+        facts: Mapping[str, Facts],
+        before: Compiled | None = None,
     ) -> Compiled:
-        """Compile a revision."""
-        return compile_site(Source(files, commit), self._nouns, facts, self._platforms)
+        """Compile a revision; ``before`` is an earlier one."""
+        return compile_site(Source(files, commit), self._nouns, facts, self._platforms, before)
 
     def recompile(self, compiled: Compiled, facts: Mapping[str, Facts]) -> Compiled:
         """Compile the same revision with other facts."""
@@ -56,9 +62,21 @@ class SiteCompiler:
         """The one name of a switch's port, by its noun."""
         return self._nouns.get("port", Resource).spelling(port)
 
+    def rollouts(self, compiled: Compiled) -> Mapping[str, Rollout]:
+        """The proposals that go out wave by wave."""
+        return compiled.rollouts
+
     def handoff_deadline(self, compiled: Compiled) -> float:
         """Seconds after which a wait is overdue."""
         return compiled.handoff_deadline
+
+    def lease(self, compiled: Compiled) -> float:
+        """Seconds that a lease lasts."""
+        return compiled.lease
+
+    def origin(self, compiled: Compiled, node: str) -> Origin | None:
+        """Where the node stands in the site."""
+        return compiled.origins.get(node)
 
     def why(self, compiled: Compiled, node: str, path: str) -> dict[str, Any]:
         """Where a value came from."""

@@ -18,12 +18,15 @@ import msgspec
 import sqlalchemy as sa
 
 from rackwright.model.errors import Permanent, Problem
+from rackwright_store.leases import Lease
 from rackwright_store.runs import RunSummary
 from rackwright_store.standing import Standing
 
 REPORTS_KEPT = 100
 """Runs (and as many dry runs) kept per node; the newest stay."""
 REVISIONS_KEPT = 200
+GRANTS_KEPT = 100
+"""Leases kept per node, so that a report which comes late is known to be its host's."""
 
 metadata = sa.MetaData()
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))  # fmt: skip
@@ -48,6 +51,7 @@ reports = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("finished", sa.Float, nullable=False),
     sa.Column("why_run", sa.Boolean, nullable=False),
+    sa.Column("outrun", sa.Boolean, nullable=False),
     sa.Column("summary", sa.LargeBinary, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("reports_by_node", "node", "why_run", "finished"),
@@ -71,6 +75,26 @@ retired = sa.Table(
     "retired",
     metadata,
     sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, primary_key=True),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+drains = sa.Table(
+    "drains",
+    metadata,
+    sa.Column("host", sa.String, primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 credentials = sa.Table(
@@ -128,6 +152,13 @@ class Retirement(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     released: tuple[str, ...] = ()
     """Addresses on other nodes that it rested on, by its ledger's mirror."""
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that is to hold nothing: who said so, and when (Unix seconds)."""
+
+    at: float
+    who: str
 
 
 class Database:
@@ -227,9 +258,11 @@ class Database:
         set_verified: Mapping[str, str],
         clear_verified: Iterable[str],
         standing: Mapping[str, Standing] | None = None,
+        outrun: bool = False,
     ) -> bool:
         """Keep one report, what it verified and where its resources stand (None: as before),
-        together. False when it is known already, and then nothing is changed."""
+        together. False when it is known already, and then nothing is changed. ``outrun``: another has
+        converged the node since, so it is not the node's last run, however late it finished."""
         node = summary.node
         with self._write() as connection:
             known = sa.select(reports.c.id).where(
@@ -243,6 +276,7 @@ class Database:
                     id=summary.id,
                     finished=summary.finished,
                     why_run=summary.why_run,
+                    outrun=outrun,
                     summary=msgspec.json.encode(summary),
                     body=zlib.compress(body, 1),
                 )
@@ -267,7 +301,11 @@ class Database:
             if standing is not None:
                 stand = msgspec.json.encode(standing)
                 _replace(connection, standings, {"node": node}, {"body": stand})
-            of_kind = (reports.c.node == node) & (reports.c.why_run == summary.why_run)
+            of_kind = (
+                (reports.c.node == node)
+                & (reports.c.why_run == summary.why_run)
+                & (reports.c.outrun == outrun)
+            )
             oldest_kept = (
                 sa.select(reports.c.finished)
                 .where(of_kind)
@@ -329,7 +367,7 @@ class Database:
         """Each node's newest run that was not a dry one."""
         newest = (
             sa.select(reports.c.node, sa.func.max(reports.c.finished).label("finished"))
-            .where(reports.c.why_run.is_(False))
+            .where(reports.c.why_run.is_(False), reports.c.outrun.is_(False))
             .group_by(reports.c.node)
             .subquery()
         )
@@ -337,11 +375,64 @@ class Database:
             newest,
             (reports.c.node == newest.c.node)
             & (reports.c.finished == newest.c.finished)
-            & reports.c.why_run.is_(False),
+            & reports.c.why_run.is_(False)
+            & reports.c.outrun.is_(False),
         )
         with self._engine.connect() as connection:
             found = [msgspec.json.decode(row.summary, type=RunSummary) for row in connection.execute(query)]  # fmt: skip
         return {summary.node: summary for summary in found}
+
+    def put_leases(self, found: Iterable[Lease]) -> None:
+        """Replace leases, and note their epochs."""
+        with self._write() as connection:
+            for lease in found:
+                body = {"body": msgspec.json.encode(lease)}
+                _replace(connection, leases, {"node": lease.node}, body)
+                tenure = {"node": lease.node, "epoch": lease.epoch}
+                values = {"subject": lease.subject, "at": lease.since}
+                _replace(connection, grants, tenure, values)
+                oldest_kept = (
+                    sa.select(grants.c.epoch)
+                    .where(grants.c.node == lease.node)
+                    .order_by(grants.c.epoch.desc())
+                    .offset(GRANTS_KEPT - 1)
+                    .limit(1)
+                    .scalar_subquery()
+                )
+                old = (grants.c.node == lease.node) & (grants.c.epoch < oldest_kept)
+                connection.execute(sa.delete(grants).where(old))
+
+    def all_leases(self) -> list[Lease]:
+        """The newest lease of every node."""
+        with self._engine.connect() as connection:
+            return [
+                msgspec.json.decode(row.body, type=Lease)
+                for row in connection.execute(sa.select(leases))
+            ]
+
+    def granted(self, node: str, epoch: int) -> str:
+        """Whose ``node`` was under this epoch; empty when that is not known (any more)."""
+        of_it = (grants.c.node == node) & (grants.c.epoch == epoch)
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(grants.c.subject).where(of_it)).scalar()
+        return str(found) if found is not None else ""
+
+    def put_drain(self, host: str, drain: Drain | None) -> None:
+        """``host`` is to hold nothing, from now on; or (None) may again."""
+        with self._write() as connection:
+            connection.execute(sa.delete(drains).where(drains.c.host == host))
+            if drain is not None:
+                connection.execute(
+                    sa.insert(drains).values(host=host, body=msgspec.json.encode(drain))
+                )
+
+    def all_drains(self) -> dict[str, Drain]:
+        """The hosts that are to hold nothing."""
+        with self._engine.connect() as connection:
+            return {
+                row.host: msgspec.json.decode(row.body, type=Drain)
+                for row in connection.execute(sa.select(drains))
+            }
 
     def all_credentials(self) -> dict[str, str]:
         """Hash of each node's credential."""

@@ -51,6 +51,8 @@ class Follower:
         self._prefix = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._interrupted = threading.Event()
+        self._content: Mapping[str, bytes] = {}
+        """The blobs of the tree that was read last: most commits change few of them."""
         self.local = not _is_url(site)
         if branch and self._run("check-ref-format", "--branch", branch, check=False) is None:
             raise Permanent(f"{branch!r} cannot be a branch's name")
@@ -124,7 +126,10 @@ class Follower:
                 f"commit {commit[:10]} is too large for a site: {len(blobs)} files, {total} bytes "
                 f"(at most {MAX_FILES} files, {MAX_TREE} bytes)"
             )
-        content = self._blobs({*blobs.values(), *links.values()})
+        wanted = {*blobs.values(), *links.values()}
+        content = {oid: body for oid, body in self._content.items() if oid in wanted}
+        content |= self._blobs(wanted - content.keys())
+        self._content = content
         files = {path: content[oid] for path, oid in blobs.items()}
         targets = {path: content[oid].decode(errors="replace") for path, oid in links.items()}
         for path in links:
@@ -134,6 +139,8 @@ class Follower:
         return dict(sorted(files.items()))
 
     def _blobs(self, oids: Collection[str]) -> Mapping[str, bytes]:
+        if not oids:
+            return {}
         order = sorted(oids)
         output = self._own("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in order).encode())  # fmt: skip
         found: dict[str, bytes] = {}

@@ -6,14 +6,30 @@ Lives in the event loop; whatever changes here is in the database already.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
-from rackwright.model.bundle import Bundle, Gates
+from rackwright.model.bundle import Bundle, Declared, Gates
 from rackwright_proposals.evidence import LinkState, contradicted
+from rackwright_proposals.paths import Paths
+from rackwright_proposals.redundancy import Groups
+from rackwright_proposals.rolling import (
+    Host,
+    Owned,
+    Rolling,
+    Staging,
+    host_of,
+    owned_of,
+    staging_of,
+)
+from rackwright_proposals.rollouts import Rollout
+from rackwright_proposals.turns import groups_in
+from rackwright_store.care import Care
 from rackwright_store.gates import Rests, Wants, gates_of, rests_of, wants_of
+from rackwright_store.rollouts import reported_of
 from rackwright_store.runs import RunSummary, Verification
 from rackwright_store.standing import Standing
 from rackwright_store.wake import Waiters
@@ -43,6 +59,20 @@ class Prepared(NamedTuple):
     served: dict[str, Served]
     wants: dict[str, Wants]
     links: tuple[LinkState, ...] = ()
+    rollouts: Mapping[str, Rollout] = {}
+    staging: Mapping[str, Staging] = {}
+    """Of all nodes, while there is any rollout."""
+
+    paths: Paths = MappingProxyType({})
+    groups: Groups = Groups(())
+
+
+Extra = Mapping[str, tuple[Declared, ...]]
+"""Node → the resources that its bundle has beside what the site says."""
+
+
+def _nothing_extra(bundles: Mapping[str, Bundle]) -> Extra:
+    return {}
 
 
 class Live:
@@ -67,7 +97,21 @@ class Live:
         self.deferred: dict[str, dict[str, float]] = {}
         """Node → deferred address → since when."""
         self.links: tuple[LinkState, ...] = ()
+        self.additions: Callable[[Mapping[str, Bundle]], Extra] = _nothing_extra
+        """What is to be added to bundles that are about to be in force."""
+        self._plain = Prepared({}, {})
+        """As the site says it."""
+        self._added: Extra = {}
+        self.rolling = Rolling()
+        self.retired: Collection[str] = ()
+        """Nodes that are gone for good. Whoever changes it calls `retire` or `rejoin`."""
+        self._staging: Mapping[str, Staging] = {}
+        self._owned: dict[str, tuple[bytes, Owned]] = {}
+        """Ledgers as rollouts read them, with the bodies that they were read from."""
         self._contradicted: dict[str, dict[str, str]] = {}
+        self.heard: dict[str, float] = {}
+        """When each node's agent last gave a sign of life, in Unix seconds."""
+        self.care = Care(self)
         self._wants: dict[str, Wants] = {}
         self._needed_by: dict[str, set[str]] = {}
         self._rests: dict[str, Rests] = {}
@@ -90,10 +134,12 @@ class Live:
         served = self.gates.get(node)
         return served.etag if served else ""
 
-    def prepare(self, bundles: Mapping[str, Bundle]) -> Prepared:
+    def prepare(
+        self, bundles: Mapping[str, Bundle], rollouts: Mapping[str, Rollout] | None = None
+    ) -> Prepared:
         """What `install` takes: the slow part of it, for any thread. Bundles that are in force
         already, as the same objects, cost nothing."""
-        known, wants = self.bundles, self._wants
+        known, wants = self._plain.served, self._plain.wants
         served: dict[str, Served] = {}
         wanted: dict[str, Wants] = {}
         for node, bundle in bundles.items():
@@ -105,12 +151,55 @@ class Live:
             served[node] = Served(bundle)
             now = wants_of(bundle)
             wanted[node] = before if before is not None and before == now else now
-        return Prepared(served, wanted)
+        nodes = {
+            node: old.value.node for node, old in known.items() if isinstance(old.value, Bundle)
+        }
+        rolling = rollouts or {}
+        return Prepared(
+            served,
+            wanted,
+            rollouts=rolling,
+            staging=self._stage(bundles, rolling),
+            groups=groups_in(bundles, nodes, self.care.groups),
+        )
+
+    def _stage(
+        self, bundles: Mapping[str, Bundle], rollouts: Mapping[str, Rollout]
+    ) -> dict[str, Staging]:
+        if not rollouts:
+            return {}
+        known = self._staging if rollouts == self.rolling.rollouts else {}
+        found = {}
+        for node, bundle in bundles.items():
+            old, before = self._plain.served.get(node), known.get(node)
+            same = old is not None and before is not None and old.value is bundle
+            found[node] = before if same and before else staging_of(bundle, rollouts)
+        return found
 
     def install(self, prepared: Prepared, at: float | None = None) -> frozenset[str]:
         """Put these bundles in force, since ``at`` (Unix seconds; None: now). Wakes and returns the
         nodes whose bundle or gates changed."""
-        at = time.time() if at is None else at
+        bundles = {
+            node: served.value
+            for node, served in prepared.served.items()
+            if isinstance(served.value, Bundle)
+        }
+        extra = self.additions(bundles)
+        whole = self._with(prepared, extra)
+        self._plain, self._added = prepared, extra
+        return self._put(whole, time.time() if at is None else at)
+
+    def put_extra(self, extra: Extra) -> frozenset[str]:
+        """Add this to the bundles in force, in the place of what was added before. Wakes and returns
+        the nodes whose bundle or gates changed."""
+        if extra == self._added:
+            return frozenset()
+        now = self._plain._replace(links=self.links, paths=self.care.paths)
+        whole = self._with(now, extra)
+        self._added = extra
+        return self._put(whole, time.time())
+
+    def _put(self, prepared: Prepared, at: float) -> frozenset[str]:
         old, new = self.bundles, prepared.served
         changed = old.keys() - new.keys()
         changed |= {node for node in new if node not in old or old[node].etag != new[node].etag}
@@ -125,15 +214,36 @@ class Live:
             for other in self._rests.get(node, ())
         }
         self.bundles, self._wants = new, prepared.wants
+        concerned |= self.care.set_paths(prepared.paths)
+        concerned |= self.care.install(changed, prepared.groups)
         self._needed_by = {}
         for node, wants in self._wants.items():
             for other in wants.nodes:
                 self._needed_by.setdefault(other, set()).add(node)
         for node in self.gates.keys() - new.keys():
             del self.gates[node]
+        concerned |= self._set_rollouts(prepared, changed | concerned, at)
         changed |= self._new_gates(concerned)
         self.waiters.wake(changed)
         return frozenset(changed)
+
+    def _with(self, prepared: Prepared, extra: Extra) -> Prepared:
+        """``prepared`` with ``extra``; what that leaves as it is in force stays the same objects."""
+        served, wants = dict(prepared.served), dict(prepared.wants)
+        for node, resources in extra.items():
+            if not resources or node not in served:
+                continue
+            same = self._plain.served.get(node) is served[node]
+            if same and self._added.get(node) == resources:
+                served[node], wants[node] = self.bundles[node], self._wants[node]
+                continue
+            plain = served[node].value
+            assert isinstance(plain, Bundle)  # noqa: S101 - it is that table
+            made = msgspec.structs.replace(plain, resources=(*plain.resources, *resources))
+            now, before = wants_of(made), self._wants.get(node)
+            served[node] = Served(made)
+            wants[node] = before if before == now else now
+        return prepared._replace(served=served, wants=wants)
 
     def _note_deferred(self, node: str, served: Served | None, at: float) -> None:
         bundle = served.value if served else None
@@ -156,24 +266,42 @@ class Live:
         last = self.last_runs.get(node)
         if not summary.why_run and (last is None or summary.finished >= last.finished):
             self.last_runs[node] = summary
-        if not verification.set and not verification.clear:
-            return frozenset()
-        known = self.verified.setdefault(node, {})
-        for address in verification.clear:
-            known.pop(address, None)
-        known.update(verification.set)
-        return self._refresh(self._needed_by.get(node, ()))
+        concerned: set[str] = set()
+        if verification.set or verification.clear:
+            known = self.verified.setdefault(node, {})
+            for address in verification.clear:
+                known.pop(address, None)
+            known.update(verification.set)
+            concerned |= self._needed_by.get(node, set())
+        if not summary.why_run:
+            concerned |= self.care.reported(node)
+        return self._refresh(concerned | self._roll([node]))
+
+    def look_again(self, node: str) -> None:
+        """Before ``node`` is told its gates: what of these depends on who has fallen silent or has been
+        heard again meanwhile."""
+        concerned = self.care.look_again(node)
+        if concerned:
+            self._refresh(concerned)
+
+    def heard_from(self, node: str) -> None:
+        """The node's agent gave a sign of life. Wakes whom that concerns, where it had been silent."""
+        silent = self.care.silent(node)
+        self.heard[node] = time.time()
+        if silent:
+            self._refresh(self.care.note(node))
 
     def note_ledger(self, node: str, body: bytes, rests: Rests) -> frozenset[str]:
         """A ledger was mirrored. Wakes and returns the nodes whose gates changed."""
         before = set(self._rests.get(node, ()))
         self.ledgers[node] = body
         self._set_rests(node, rests)
-        return self._refresh(before | set(rests))
+        concerned = before | set(rests)
+        return self._refresh(concerned | self._roll({node, *concerned}))
 
-    def note_links(self, links: tuple[LinkState, ...]) -> frozenset[str]:
+    def note_links(self, links: tuple[LinkState, ...], paths: Paths) -> frozenset[str]:
         """Links were seen anew. Wakes and returns the nodes whose gates changed."""
-        return self._refresh(self._set_links(links))
+        return self._refresh(self._set_links(links) | self.care.set_paths(paths))
 
     def _set_links(self, links: tuple[LinkState, ...]) -> set[str]:
         """Returns the nodes at which another link is contradicted than before."""
@@ -189,7 +317,51 @@ class Live:
             table.pop(node, None)
         self._set_rests(node, {})
         del self._rests[node]
-        return self._refresh(before | self._needed_by.get(node, set()))
+        concerned = before | self._needed_by.get(node, set()) | self.care.note(node)
+        return self._refresh(concerned | self._roll({node, *concerned}))
+
+    def rejoin(self, node: str) -> frozenset[str]:
+        """``node`` was retired and is back: rollouts wait for it again."""
+        return self._refresh(self._roll([node]) | self.care.note(node))
+
+    def _set_rollouts(self, prepared: Prepared, changed: Iterable[str], at: float) -> set[str]:
+        """Returns the nodes whose turn in a rollout may have come, or gone."""
+        before, old = self._staging, self.rolling.rollouts
+        self._staging = prepared.staging
+        if prepared.rollouts != old:
+            self.rolling.begin(prepared.rollouts)
+            return self._roll(self.bundles, at) | set(self.gates)
+        staged = {node for node, now in self._staging.items() if now is not before.get(node)}
+        return self._roll(staged.union(changed, before.keys() - self._staging.keys()), at)
+
+    def _roll(self, nodes: Iterable[str], at: float | None = None) -> set[str]:
+        """Look again at what rollouts have to do with ``nodes``. Returns these, and those for which
+        another thing is held now."""
+        if not self.rolling.rollouts:
+            return set()
+        looked = set(nodes)
+        for node in looked:
+            self.rolling.note(node, self._host(node))
+        return looked | self.rolling.settle(time.time() if at is None else at)
+
+    def _host(self, node: str) -> Host | None:
+        staging = self._staging.get(node)
+        if staging is None or node in self.retired:
+            return None
+        body = self.ledgers.get(node, b"{}")
+        owned = self._owned.get(node)
+        if owned is None or owned[0] is not body:
+            owned = self._owned[node] = (body, owned_of(body))
+        last = self.last_runs.get(node)
+        reported = reported_of(
+            self.verified.get(node, {}),
+            self.standings.get(node, {}),
+            last.removed if last else (),
+            self.told[node],
+        )
+        resting = self._rested_on_by.get(node, ())
+        rested = {ours for other in resting for ours in self._rests[other].get(node, ())}
+        return host_of(node, staging, owned[1], reported, rested, self.rolling.rollouts)
 
     def rests(self, node: str) -> tuple[str, ...]:
         """The addresses on other nodes that ``node`` rests on, by its ledger's mirror."""
@@ -224,12 +396,16 @@ class Live:
                 ((other, self._rests[other]) for other in resting),
                 self._wants,
             )
-            if node in self._contradicted:
-                found = msgspec.structs.replace(found, contradicted=self._contradicted[node])
-            new = Served(found)
+            found = msgspec.structs.replace(
+                self.care.add_to(node, found),
+                contradicted=self._contradicted.get(node, {}),
+                later=self.rolling.later(node),
+            )
             old = self.gates.get(node)
+            if old is not None and old.value == found:
+                continue
+            new = self.gates[node] = Served(found)
             if old is None or old.etag != new.etag:
-                self.gates[node] = new
                 changed.add(node)
         return changed
 

@@ -13,11 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
-from rackwright.model.bundle import Bundle
+from rackwright.model.bundle import Bundle, Origin
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
 from rackwright_proposals.evidence import Found, LinkState, judge
 from rackwright_proposals.identities import initiators
+from rackwright_proposals.paths import Paths, hosts_of, paths_of
+from rackwright_proposals.rollouts import Rollout
+from rackwright_store import heap
 from rackwright_store.database import Revision
 from rackwright_store.live import Live, Prepared
 
@@ -45,8 +48,9 @@ class Compiler(Protocol[C]):
     def belongs(self, path: str) -> bool:
         """Whether the file at ``path`` of the site's tree is read at all."""
 
-    def compile(self, files: Files, commit: str, facts: FactsByNode) -> C:
-        """Compile a revision."""
+    def compile(self, files: Files, commit: str, facts: FactsByNode, before: C | None = None) -> C:
+        """Compile a revision. ``before`` is one that was good: the bundles that are as they were there
+        are the same objects."""
 
     def recompile(self, compiled: C, facts: FactsByNode) -> C:
         """Compile the same revision with other facts, leaving ``compiled`` as it is."""
@@ -60,8 +64,17 @@ class Compiler(Protocol[C]):
     def spelling(self, port: str) -> str:
         """The one name of a switch's port."""
 
+    def rollouts(self, compiled: C) -> Mapping[str, Rollout]:
+        """The proposals of the revision that go out wave by wave."""
+
     def handoff_deadline(self, compiled: C) -> float:
         """Seconds after which a wait is overdue."""
+
+    def lease(self, compiled: C) -> float:
+        """Seconds that a lease on a managed node lasts."""
+
+    def origin(self, compiled: C, node: str) -> Origin | None:
+        """Where a node stands in the site."""
 
     def why(self, compiled: C, node: str, path: str) -> dict[str, Any]:
         """Where the value at ``path`` of ``node`` came from, as plain data. Raises InputError when
@@ -97,6 +110,8 @@ class Revisions(Generic[C]):
         self._live, self._record, self._keep = live, record, keep
         self._judged: tuple[Any, Any, tuple[LinkState, ...]] | None = None
         """The links, and what they were told from: most commits and facts leave them as they are."""
+        self._led: tuple[tuple[LinkState, ...], frozenset[str], Paths] | None = None
+        """The paths, and what they were told from besides the facts that the links were told from."""
         self._accepted: FactsByNode = {}
         self._changes = 0
         self._rendered = 0
@@ -112,13 +127,15 @@ class Revisions(Generic[C]):
             now = time.time()
             if isinstance(found, tuple):
                 compiled, left_out = found
-                prepared = await self._run(lambda: self._prepare(compiled.bundles, facts))
+                prepared = await self._run(lambda: self._prepare(compiled, facts))
                 accepted = restored or Revision(commit=commit, accepted=True, at=now)
                 if restored is None:
                     await self._keep(commit)
                     await self._record(accepted)
                 self.compiled, self.in_force, self.refused = compiled, accepted, None
-                self._use(facts, left_out, changes, prepared, accepted.at)
+                changed = self._use(facts, left_out, changes, prepared, accepted.at)
+                if 2 * len(changed) > len(compiled.bundles):
+                    await self._run(lambda: heap.settle(compiled.bundles.values()))
                 log.info("revision %s is in force", commit[:10])
                 return
             self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
@@ -142,8 +159,8 @@ class Revisions(Generic[C]):
         async with self._lock:
             compiled, facts = self.compiled, dict(self.facts)
             if compiled is not None:
-                links = await self._run(lambda: self._judge(compiled.bundles, facts))
-                self._live.note_links(links)
+                told = await self._run(lambda: self._lead(compiled.bundles, facts))
+                self._live.note_links(*told)
 
     async def _render(self, change: int) -> None:
         async with self._lock:
@@ -151,7 +168,7 @@ class Revisions(Generic[C]):
                 return
             changes, facts, base = self._changes, dict(self.facts), self.compiled
             compiled, left_out = await self._run(lambda: self._admit(base, self._accepted, facts))
-            prepared = await self._run(lambda: self._prepare(compiled.bundles, facts))
+            prepared = await self._run(lambda: self._prepare(compiled, facts))
             self.compiled = compiled
             self._use(facts, left_out, changes, prepared)
 
@@ -162,7 +179,7 @@ class Revisions(Generic[C]):
         changes: int,
         prepared: Prepared,
         at: float | None = None,
-    ) -> None:
+    ) -> frozenset[str]:
         old = self._accepted
         self._accepted = {
             node: facts[node] if node not in left_out else old[node]
@@ -173,7 +190,7 @@ class Revisions(Generic[C]):
         self._rendered = changes
         for node, problems in left_out.items():
             log.warning("facts of %s are left out: %s", node, problems[0])
-        self._live.install(prepared, at)
+        return self._live.install(prepared, at)
 
     def close(self) -> None:
         """Compile no more."""
@@ -184,10 +201,24 @@ class Revisions(Generic[C]):
 
     # Below: in the compiling thread, on values that nobody changes.
 
-    def _prepare(self, bundles: Mapping[str, Bundle], facts: FactsByNode) -> Prepared:
+    def _prepare(self, compiled: C, facts: FactsByNode) -> Prepared:
         # What breaks a template was seen all the same, so all facts count here.
+        links, paths = self._lead(compiled.bundles, facts)
+        rollouts = self.compiler.rollouts(compiled)
+        return self._live.prepare(compiled.bundles, rollouts)._replace(links=links, paths=paths)
+
+    def _lead(
+        self, bundles: Mapping[str, Bundle], facts: FactsByNode
+    ) -> tuple[tuple[LinkState, ...], Paths]:
+        """The links, and the paths over them."""
         links = self._judge(bundles, facts)
-        return self._live.prepare(bundles)._replace(links=links)
+        hosts = hosts_of(bundles)
+        if self._led is None or self._led[0] is not links or self._led[1] != hosts:
+            found = {
+                node: Found(item, self.found_at.get(node, 0.0)) for node, item in facts.items()
+            }
+            self._led = (links, hosts, paths_of(bundles, links, found, self.compiler.spelling))
+        return links, self._led[2]
 
     def _judge(self, bundles: Mapping[str, Bundle], facts: FactsByNode) -> tuple[LinkState, ...]:
         found = {node: Found(item, self.found_at.get(node, 0.0)) for node, item in facts.items()}
@@ -200,7 +231,8 @@ class Revisions(Generic[C]):
     def _compile(
         self, files: Files, commit: str, facts: FactsByNode
     ) -> tuple[C, Mapping[str, Sequence[Problem]]] | list[Problem]:
-        whole = self._try(lambda: self.compiler.compile(files, commit, facts))
+        before = self.compiled
+        whole = self._try(lambda: self.compiler.compile(files, commit, facts, before))
         if not isinstance(whole, list):
             return whole, {}
         # Facts that were good for the last revision and are not for this one refuse it. Facts
@@ -208,7 +240,7 @@ class Revisions(Generic[C]):
         accepted = self._accepted
         if accepted == facts:
             return whole
-        base = self._try(lambda: self.compiler.compile(files, commit, accepted))
+        base = self._try(lambda: self.compiler.compile(files, commit, accepted, before))
         return whole if isinstance(base, list) else self._admit(base, accepted, facts)
 
     def _admit(

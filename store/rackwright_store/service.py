@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
 
-from rackwright.model.bundle import Gates
+from rackwright.model.bundle import Gates, Origin
 from rackwright.model.facts import Facts
+from rackwright.model.lease import LEASE_SECONDS
+from rackwright.model.lease import Leases as Given
 from rackwright.model.report import Report
 from rackwright_proposals.documents import HANDOFF_DEADLINE
 from rackwright_store import auth, status
-from rackwright_store.database import Database, Retirement, Revision
+from rackwright_store.database import Database, Drain, Retirement, Revision
 from rackwright_store.following import Following
 from rackwright_store.gates import Rests
+from rackwright_store.hosts import Hosts, Want
+from rackwright_store.known import known_nodes
 from rackwright_store.live import Live
 from rackwright_store.ordering import sequence_data
 from rackwright_store.revisions import Compiler, Revisions
+from rackwright_store.rollouts import fronts_of, rollouts_data
 from rackwright_store.runs import summarise, verification
 from rackwright_store.standing import Seen, standings
 from rackwright_store.waiting import Rack, chains_data
@@ -49,7 +54,7 @@ class Service:
             database.last_runs(),
             database.all_standings(),
         )
-        self.retired = database.all_retired()
+        self.live.retired = self.retired = database.all_retired()
         facts = {
             node: msgspec.json.decode(body, type=Facts)
             for node, body in database.all_facts().items()
@@ -59,7 +64,16 @@ class Service:
         )
         self.revisions.found_at.update(database.facts_at())
         self.credentials = auth.Credentials(admin_hash, database.all_credentials())
-        self._heard: dict[str, float] = {}
+        self.hosts = Hosts(
+            self.live,
+            database.all_leases(),
+            database.all_drains(),
+            self.retired,
+            ttl=self._ttl,
+            origin=self._origin,
+            later=lambda seconds, what: asyncio.get_running_loop().call_later(seconds, what),
+        )
+        self._heard = self.live.heard
         self._started = time.time()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
@@ -84,6 +98,7 @@ class Service:
     async def stop(self) -> None:
         """Finish what is being written, and close everything."""
         self.let_go()
+        self.hosts.close()
         if self._follow is not None:
             self._follow.cancel()
             await asyncio.gather(self._follow, return_exceptions=True)
@@ -97,7 +112,35 @@ class Service:
 
     def heard_from(self, node: str) -> None:
         """The node's agent gave a sign of life."""
-        self._heard[node] = time.time()
+        self.live.heard_from(node)
+
+    async def lease(
+        self, subject: str, process: str, want: Mapping[str, Want], release: Mapping[str, int]
+    ) -> Given:
+        """The answer to one request for leases. Epochs in it are on the disk."""
+        given = self.hosts.ask(subject, process, want, release)
+        unsaved = self.hosts.leases.unsaved({*want, *release})
+        if unsaved:
+            await self._write(lambda: self.database.put_leases(unsaved))
+            self.hosts.leases.saved(unsaved)
+        for node in given.held:
+            self.heard_from(node)
+        return given
+
+    async def granted(self, subject: str, node: str, epoch: int) -> bool:
+        """Whether ``subject`` held the lease of ``node`` under this epoch."""
+        return (
+            bool(epoch) and await self._read(lambda: self.database.granted(node, epoch)) == subject
+        )
+
+    async def drain(self, host: str, who: str, *, drain: bool) -> dict[str, Any]:
+        """``host`` is to hold nothing, or may again. Returns how it is doing now."""
+        known = self.hosts.draining.get(host)
+        wanted = (known or Drain(at=time.time(), who=who)) if drain else None
+        if wanted != known:
+            await self._write(lambda: self.database.put_drain(host, wanted))
+            self.hosts.drain(host, wanted)
+        return self.hosts.host_data(host)
 
     async def put_facts(self, node: str, body: bytes, facts: Facts) -> str:
         """Keep a node's facts and render with them. Returns the ETag of its bundle now; empty
@@ -118,17 +161,31 @@ class Service:
             await self._write(lambda: self.database.confirm_facts(node, at))
             await self.revisions.confirm_facts(node, at)
 
-    async def put_ledger(self, node: str, body: bytes, rests: Rests) -> None:
-        """Mirror a node's ledger."""
+    async def put_ledger(
+        self, node: str, body: bytes, rests: Rests, allowed: Callable[[], None]
+    ) -> None:
+        """Mirror a node's ledger, unless ``allowed`` raises when its turn has come."""
         now = time.time()
         async with self._turn(node):
+            allowed()
             if self.live.ledgers.get(node) == body:
                 return
             await self._write(lambda: self.database.put_ledger(node, body, now))
             self.live.note_ledger(node, body, rests)
 
-    async def post_report(self, body: bytes, report: Report) -> None:
-        """Keep a report, once, with what it verified."""
+    async def post_outrun(self, body: bytes, report: Report) -> None:
+        """Keep a report as history: another has converged the node since."""
+        summary = summarise(report, time.time())
+        async with self._turn(report.node):
+            await self._write(
+                lambda: self.database.put_report(
+                    summary, body, set_verified={}, clear_verified=(), outrun=True
+                )
+            )
+
+    async def post_report(self, body: bytes, report: Report, host: str = "") -> None:
+        """Keep a report, once, with what it verified. ``host``: the one that made it, if it was not
+        the node's own agent."""
         received = time.time()
         summary = summarise(report, received)
         async with self._turn(report.node):
@@ -149,6 +206,8 @@ class Service:
             )
             if kept:
                 self.live.note_run(summary, came, standing)
+                if host and standing is not None:
+                    self.hosts.note_report(host, report)
         await self._confirm_facts(report.node, min(report.facts_at, received))
 
     async def add_token(self, nodes: Collection[str], ttl: float) -> tuple[str, float]:
@@ -170,7 +229,9 @@ class Service:
             if not good:
                 return None
             self.credentials.replace(node, found)
-            self.retired.pop(node, None)
+            if self.retired.pop(node, None) is not None:
+                self.live.rejoin(node)
+                self.hosts.refresh()
         return credential
 
     def known(self, node: str) -> bool:
@@ -205,6 +266,7 @@ class Service:
             await self._write(lambda: self.database.retire(retirement))
             self.retired[node] = retirement
             self.live.retire(node)
+            self.hosts.refresh()
         return retirement
 
     def status(self) -> dict[str, Any]:
@@ -222,6 +284,7 @@ class Service:
                 "refused": status.revision_data(revisions.refused),
             },
             "nodes": [self._node_status(node, rack) for node in sorted(self.live.bundles)],
+            "rollouts": self.rollouts(),
             "retired": [msgspec.to_builtins(item) for _, item in sorted(self.retired.items())],
         }
 
@@ -235,6 +298,17 @@ class Service:
             return sequence_data(rack, implied, ledgers, in_force.commit if in_force else "")
 
         return await self._read(work)
+
+    async def known_body(self) -> bytes:
+        """What is known of every node (JSON)."""
+        live, revisions = self.live, self.revisions
+        nodes = known_nodes(live, revisions.facts, revisions.found_at)
+        commit = revisions.in_force.commit if revisions.in_force else ""
+        return await self._read(lambda: msgspec.json.encode({"commit": commit, "nodes": nodes}))
+
+    def rollouts(self) -> list[dict[str, Any]]:
+        """Every rollout of the revision in force: its waves and where they stand."""
+        return rollouts_data(self.live.rolling)
 
     async def waiting(self, node: str) -> dict[str, Any]:
         """Why ``node``, which is in the site, waits: the chains to the roots."""
@@ -258,7 +332,7 @@ class Service:
                 "type": bundle.node.type,
                 "platform": bundle.node.platform,
                 "managed": bundle.node.managed,
-                "enrolled": self.credentials.enrolled(name),
+                "enrolled": self._enrolled(name),
                 "roles": list(bundle.roles),
                 "resources": len(bundle.resources),
             }
@@ -321,7 +395,8 @@ class Service:
             else self.revisions.compiler.handoff_deadline(compiled)
         )
         now = time.time()
-        return Rack({name: self._seen(name, now) for name in self.live.bundles}, now, deadline)
+        nodes = {name: self._seen(name, now) for name in self.live.bundles}
+        return Rack(nodes, now, deadline, fronts_of(self.live.rolling))
 
     def _seen(self, name: str, now: float) -> Seen:
         live, bundle = self.live, self.live.bundle(name)
@@ -338,10 +413,23 @@ class Service:
             told=live.told[name],
             deferred=live.deferred.get(name, {}),
             silent=now - max(self._last_heard(name), self._started),
-            enrolled=self.credentials.enrolled(name),
+            enrolled=self._enrolled(name),
             retired=name in self.retired,
+            at=self.hosts.whereabouts(name),
             facts_problem=str(problems[0]) if problems else "",
         )
+
+    def _enrolled(self, name: str) -> bool:
+        """Whether there is an agent for ``name``: its own, or that of the host where it is placed."""
+        return self.credentials.enrolled(self.hosts.target(name) or name)
+
+    def _ttl(self) -> float:
+        compiled = self.revisions.compiled
+        return LEASE_SECONDS if compiled is None else self.revisions.compiler.lease(compiled)
+
+    def _origin(self, node: str) -> Origin | None:
+        compiled = self.revisions.compiled
+        return None if compiled is None else self.revisions.compiler.origin(compiled, node)
 
     def _last_heard(self, name: str) -> float:
         last = self.live.last_runs.get(name)
@@ -359,7 +447,8 @@ class Service:
             self.live.verified.get(name, {}),
             heard=heard,
             silent=time.time() - max(heard, self._started),
-            enrolled=self.credentials.enrolled(name),
+            enrolled=self._enrolled(name),
+            at=rack.nodes[name].at,
             commit=in_force.commit if in_force else "",
             facts_problems=self.revisions.facts_refused.get(name, ()),
         )

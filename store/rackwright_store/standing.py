@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle, Gates
+from rackwright.model.bundle import Bundle, Gates, rollout_of
 from rackwright.model.report import Report, State
+from rackwright_store.placement import Whereabouts
 from rackwright_store.runs import RunSummary
 
 RUN = ""
@@ -99,6 +100,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     retired: bool = False
     facts_problem: str = ""
     """Why its facts do not compile."""
+    at: Whereabouts = Whereabouts()
 
     @property
     def name(self) -> str:
@@ -145,7 +147,8 @@ def stands_of(seen: Seen) -> dict[str, Stand]:
             found[key] = Stand(state=state, remove=absent, since=since, origin=origin)
         else:
             current = last if last is not None and last.digest in ("", item.digest) else None
-            found[key] = _undone(current, seen.told, remove=absent, origin=origin)
+            stand = _undone(current, seen.told, remove=absent, origin=origin)
+            found[key] = _in_turn(stand, seen.gates.later.get(key, ""), current)
     deferred = {item.address for item in seen.bundle.deferred}
     left = {
         key
@@ -157,11 +160,24 @@ def stands_of(seen: Seen) -> dict[str, Stand]:
             continue
         last = seen.standing.get(key)
         current = last if last is not None and last.action in ("", "remove") else None
-        found[key] = _undone(current, seen.told, remove=True, origin="")
+        stand = _undone(current, seen.told, remove=True, origin="")
+        found[key] = _in_turn(stand, seen.gates.later.get(key, ""), current)
     return found
 
 
 _HELD_BACK = frozenset({"blocked", "failed", "refused"})
+
+
+def _in_turn(stand: Stand, later: str, last: Standing | None) -> Stand:
+    """``stand`` as the rollouts are now: ``later`` says why its turn has not come. A report may be older
+    than that."""
+    if stand.state in ("waiting", "unreported") and later:
+        return msgspec.structs.replace(stand, state="waiting", why=later, waits_for=())
+    if stand.state == "waiting" and rollout_of(stand.why):
+        # Its turn has come, and its agent is being told.
+        since = max(stand.since, last.at if last else 0.0)
+        return msgspec.structs.replace(stand, state="unreported", why="", since=since)
+    return stand
 
 
 def _undone(last: Standing | None, told: float, *, remove: bool, origin: str) -> Stand:

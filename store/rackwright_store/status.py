@@ -9,12 +9,15 @@ from rackwright.model.bundle import Bundle
 from rackwright.model.errors import Problem
 from rackwright_proposals.evidence import LinkState
 from rackwright_store.database import Revision
+from rackwright_store.placement import Whereabouts
 from rackwright_store.runs import RunSummary
 from rackwright_store.waiting import span
 
 STALE_AFTER = 900.0
 """Seconds without a sign of life from an agent. One that is well holds a long poll, which it renews
 every minute or so."""
+
+NOWHERE = Whereabouts()
 
 NodeState = Literal[
     "never seen",
@@ -26,6 +29,7 @@ NodeState = Literal[
     "changed",
     "converged",
     "retired",
+    "unplaced",
 ]
 
 
@@ -79,6 +83,7 @@ def node_status(
     enrolled: bool,
     commit: str,
     facts_problems: Sequence[Problem],
+    at: Whereabouts = NOWHERE,
 ) -> dict[str, Any]:
     """One line of ``rackwright status``. ``heard`` is when its agent last gave a sign of life, and
     ``silent`` for how many seconds it could have given one and did not."""
@@ -86,6 +91,10 @@ def node_status(
     error = last.error if last else ""
     if state == "stale":
         error = f"nothing heard from its agent for {span(silent)}" + (f"; before that: {error}" if error else "")  # fmt: skip
+    if at.unplaced:
+        state, error = "unplaced", at.unplaced
+    elif at.unreached:
+        state, error = "unreachable", at.unreached
     if facts_problems and not error:
         error = f"its facts do not compile: {facts_problems[0]}"
     waiting = outstanding(bundle, verified, last)
@@ -95,6 +104,8 @@ def node_status(
         "platform": bundle.node.platform,
         "managed": bundle.node.managed,
         "enrolled": enrolled,
+        "at": at.holder if at.holder != bundle.node.name else "",
+        "placed": at.host,
         "state": state,
         "revision": last.revision if last else "",
         "current": commit,
@@ -138,6 +149,7 @@ def link_data(link: LinkState) -> dict[str, Any]:
         "trust": link.trust,
         "known": link.known,
         "wrong": link.wrong[0],
+        "reason": link.reason,
         "how": link.how,
         "at": link.at,
         "evidence": [{"says": item.says, "at": item.at} for item in link.evidence],

@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from rackwright.model.address import Address
-from rackwright.model.bundle import Need
+from rackwright.model.bundle import Need, rollout_of
+from rackwright_proposals.redundancy import Groups, groups_of
 from rackwright_store.standing import RUN, Seen, Stand, stands_of
 
 SILENT_AFTER = 180.0
@@ -20,7 +21,7 @@ well renews its long poll every minute or so."""
 
 Kind = Literal[
     "failed", "refused", "contradicted", "blocked", "unreachable", "run", "facts", "fact",
-    "unheard", "unenrolled", "retired", "left", "pending", "circle",
+    "unheard", "unenrolled", "unplaced", "retired", "left", "pending", "circle",
 ]  # fmt: skip
 
 
@@ -30,6 +31,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     state: str
     since: float | None = None
+    why: str = ""
+    """What makes the step before wait for this one, where no need does."""
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +54,13 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Key(NamedTuple):
-    kind: Literal["resource", "fact", "node"]
+    kind: Literal["resource", "fact", "node", "rollout"]
     node: str
     name: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "rollout":
+            return f"rollout of {self.node}"
         return f"{self.node}:{self.name}" if self.name else self.node
 
 
@@ -69,10 +74,19 @@ class _Root(NamedTuple):
 class Rack:
     """All nodes at one moment, ``now`` (Unix seconds); hand-offs are overdue after ``deadline`` seconds."""
 
-    def __init__(self, nodes: Mapping[str, Seen], now: float, deadline: float) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Seen],
+        now: float,
+        deadline: float,
+        fronts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.nodes, self.now, self.deadline = nodes, now, deadline
+        self.fronts = fronts or {}
+        """What rollouts wait for, by proposal: whole addresses and nodes."""
         self._stands: dict[str, dict[str, Stand]] = {}
         self._needs: dict[str, dict[str, tuple[Need, ...]]] = {}
+        self._groups: Groups | None = None
 
     def stands(self, node: str) -> dict[str, Stand]:
         """Where everything of ``node`` stands."""
@@ -93,13 +107,14 @@ class Rack:
 
     def waiting_since(self, node: str) -> float | None:
         """Since when the longest wait of ``node`` lasts: for another resource, for a fact, or for its
-        agent to do what it was told. None when nothing waits; what failed waits for nobody."""
+        agent to do what it was told. None when nothing waits; what failed waits for nobody, and whose
+        turn in a rollout has not come is not late."""
         seen = self.nodes[node]
         times = [seen.deferred.get(item.address, seen.told) for item in seen.bundle.deferred]
         times += [
             stand.since
-            for stand in self.stands(node).values()
-            if stand.state in ("waiting", "unreported")
+            for key, stand in self.stands(node).items()
+            if stand.state in ("waiting", "unreported") and key not in seen.gates.later
         ]
         return min(times, default=None)
 
@@ -160,9 +175,14 @@ class Rack:
         return tuple(chains)
 
     def _chain(self, key: _Key, root: _Root, path: Sequence[_Key], waiting: int) -> Chain:
-        steps = tuple(self._step(item) for item in path)
+        steps = tuple(
+            msgspec.structs.replace(self._step(item), why=self._beside(before, item))
+            for before, item in zip((None, *path), path, strict=False)
+        )
         waits = [
-            step.since for step in steps if step.state in ("waiting", "unreported", "deferred")
+            step.since
+            for item, step in zip(path, steps, strict=True)
+            if step.state in ("waiting", "unreported", "deferred") and not self._held_by(item)
         ]
         since = root.since if root.since is not None else steps[-1].since
         overdue = self.overdue(min((at for at in waits if at is not None), default=None))
@@ -187,8 +207,29 @@ class Rack:
         since = seen.deferred.get(key.name)
         return Step(what=str(key), state="deferred" if since is not None else "held", since=since)
 
+    def _beside(self, before: _Key | None, key: _Key) -> str:
+        """What both make redundant, where that is why ``before`` waits for ``key``."""
+        if before is None or str(key) not in self._turn(before):
+            return ""
+        if self._groups is None:
+            nodes = {name: seen.bundle.node for name, seen in self.nodes.items()}
+            self._groups = Groups(groups_of(nodes))
+        ports = (before.name.partition("/")[2], key.name.partition("/")[2])
+        return self._groups.explain(before.node, ports[0], key.node, ports[1])
+
+    def _turn(self, key: _Key) -> tuple[str, ...]:
+        """The addresses of other sides that must be verified before ``key`` is cut."""
+        if key.kind != "resource" or key.node not in self.nodes:
+            return ()
+        turns = self.nodes[key.node].gates.turns
+        waits = turns.get(key.name.partition("/")[2], ())
+        stand = self.stands(key.node).get(key.name)
+        return waits if stand is not None and {*waits} & {*stand.waits_for} else ()
+
     def _follow(self, key: _Key) -> tuple[list[_Key], _Root | None]:
         """What ``key`` waits for, and what is the matter with itself."""
+        if key.kind == "rollout":
+            return self._follow_rollout(key.node)
         if key.node not in self.nodes:
             return [], _Root(
                 "left",
@@ -209,6 +250,19 @@ class Rack:
             )
         return self._follow_resource(key)
 
+    def _held_by(self, key: _Key) -> str:
+        """The proposal for whose rollout ``key`` waits; empty when it waits for none."""
+        seen = self.nodes.get(key.node) if key.kind == "resource" else None
+        return rollout_of(seen.gates.later.get(key.name, "")) if seen else ""
+
+    def _follow_rollout(self, proposal: str) -> tuple[list[_Key], _Root | None]:
+        """What the wave in hand waits for, or what stopped it."""
+        front = self.fronts.get(proposal)
+        if front:
+            return [_key(text) if "/" in text else _Key("node", text) for text in front], None
+        gone_on = f"the rollout of {proposal} has just gone on"
+        return [], _Root("pending", gone_on, "nobody has to: it is on its way")
+
     def _follow_resource(self, key: _Key) -> tuple[list[_Key], _Root | None]:
         seen = self.nodes[key.node]
         stand = self.stands(key.node).get(key.name)
@@ -216,6 +270,9 @@ class Rack:
             facts = self._facts(key)
             # With no fact to wait for, somebody waits until this one is let go of: only its own agent can.
             return facts or [_Key("node", key.node)], None
+        held_by = self._held_by(key)
+        if held_by and stand.state == "waiting":
+            return [_Key("rollout", held_by)], None
         trouble = [_Key("node", key.node)] if self._trouble(key.node) is not None else []
         if stand.state == "failed":
             again = "it is tried again at each run"
@@ -259,8 +316,14 @@ class Rack:
             text if ":" in text.partition("/")[0] else f"{node}:{text}"
             for text in (*wanted, *stand.waits_for)
         }
-        held = seen.gates.held.get(name, ())
-        return sorted(text for text in texts if text in held or not self._met(_key(text)))
+        # What is verified may be waited for all the same: as long as nobody knows how its node is. What
+        # waits for its own turn waits for its agent alone.
+        texts.discard(f"{node}:{name}")
+        held, turn = seen.gates.held.get(name, ()), self._turn(_Key("resource", node, name))
+        texts.update(turn)
+        return sorted(
+            text for text in texts if text in held or text in turn or not self._met(_key(text))
+        )
 
     def _met(self, key: _Key) -> bool:
         if key.node not in self.nodes:
@@ -281,20 +344,33 @@ class Rack:
                 f"{node} is retired",
                 f"take it out of the site, or enrol it again: rackwright token create {node}",
             )
+        if seen.at.unplaced:
+            return _Root(
+                "unplaced",
+                seen.at.unplaced,
+                "whoever can start the delegates of such a host (service rackwright-delegates), end its "
+                "drain (rackwright host resume), or give another host a way to it",
+                seen.at.since,
+            )
         if not seen.enrolled:
+            name = seen.at.host or node
             return _Root(
                 "unenrolled",
-                f"{agent} has never been enrolled",
-                f"enrol it: rackwright token create {node}",
+                f"{f'{name}, which is to converge it,' if seen.at.host else agent} has never been enrolled",
+                f"enrol it: rackwright token create {name}",
             )
         if seen.silent > SILENT_AFTER:
             since = self.now - seen.silent
             where = "the host that it runs on" if seen.bundle.node.managed else "the host"
+            where = seen.at.host or where
             text = f"{agent} has not been heard for {span(seen.silent)}"
             run = seen.standing.get(RUN)
             text += f"; before that: {run.why}" if run else ""
             return _Root("unheard", text, f"whoever can reach {where}: start it again", since)
         run = seen.standing.get(RUN)
+        if seen.at.unreached:
+            act = f"{node}'s cabling, its power or its `reach`: its hosts go on trying in turn"
+            return _Root("unreachable", seen.at.unreached, act, run.since if run else None)
         if run is not None and run.at >= seen.told:
             kind: Kind = "unreachable" if run.action == "unreachable" else "run"
             what = f"its cabling, its power or its `reach`: {agent} goes on trying"
@@ -311,9 +387,13 @@ class Rack:
     def _pending(self, node: str) -> _Root:
         seen = self.nodes[node]
         agent = _agent(seen)
+        at = seen.at
+        text = f"{agent} has been told, and has not reported it yet"
+        if at.host and at.holder != at.host:
+            text = f"{f'{at.holder} lets go of it for' if at.holder else 'it comes to'} {at.host}"
         return _Root(
             "pending",
-            f"{agent} has been told, and has not reported it yet",
+            text,
             f"{agent}: it is on its way",
             seen.told or None,
         )
@@ -331,6 +411,8 @@ def _refused(seen: Seen, stand: Stand) -> _Root:
     at = f" (at {stand.origin})" if stand.origin else ""
     if "destroy: true" in stand.why:
         act = f"say `destroy: true` on it{at} if its data may go, or take the change back"
+    elif "power: force_off" in stand.why:
+        act = f"say `power: force_off` on it{at} if it is meant, or take the change back"
     elif "contradict" in stand.why or stand.why in seen.gates.contradicted.values():
         act = "mend the cable, or the link in the site; or say `trust: declared` on the link"
         return _Root("contradicted", stand.why, act, stand.since)
@@ -345,7 +427,8 @@ def _owner(seen: Seen, stand: Stand) -> str:
 
 
 def _agent(seen: Seen) -> str:
-    return f"{seen.name}'s {'delegate' if seen.bundle.node.managed else 'agent'}"
+    at = f" at {seen.at.host}" if seen.at.host else ""
+    return f"{seen.name}'s {'delegate' if seen.bundle.node.managed else 'agent'}{at}"
 
 
 def _key(text: str) -> _Key:

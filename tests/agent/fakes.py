@@ -25,6 +25,11 @@ class FakeSource:
     reports: list[Report] = field(default_factory=list)
     ledger: Ledger | None = None
     collects: bool = True
+    epoch: int = 0
+    forgotten: int = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
     def send_facts(self, facts: Facts) -> None:
         if self.away:

@@ -105,6 +105,22 @@ def test_the_table_the_json_and_the_check(site: Path, capsys: pytest.CaptureFixt
     assert "contradicted (trusted)" in capsys.readouterr().out
 
 
+def test_an_outlet_says_that_it_cannot_be_seen(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pdu = "node: pdu1\ntype: pdu\nplatform: apc_rpdu\nlinks: {3: h1}\n"
+    (site / "p.yaml").write_text(pdu)
+    assert ask(site, "--check") == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "pdu1" in line]
+    assert row.split() == [
+        *("pdu1", "3", "h1", "pdu1/3", "unseen"),
+        *["an", "outlet", "cannot", "be", "seen"],
+    ]
+    assert ask(site, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [one["reason"] for one in rows] == ["an outlet cannot be seen", ""]
+
+
 def test_what_is_found_is_adopted(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saw(site, (P1, "h1", "eth0"), (P2, "h2", "eth0"), ("Gi1/0/9", "phone", "x"))
     assert ask(site, "--adopt") == 0

@@ -130,3 +130,15 @@ def test_a_way_that_the_site_takes_away_is_left(monkeypatch: pytest.MonkeyPatch)
     ladder.node = Node(name="sw1", type="switch", platform="memory", reach=(SERIAL,))
     assert ladder.session().via == "serial"
     assert first.closed
+
+
+def test_only_ways_that_this_host_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    far = Way(transport="ssh", options={"host": "10.0.0.1"}, network="oob", hosts=("admin2",))
+    ladder = Ladder(monkeypatch, far, SERIAL)
+    assert ladder.session().via == "ssh"  # where we are is not known
+    for here, via in (("admin2", "ssh"), ("admin1", "serial")):
+        ladder.reach = reach.Reach(ladder.rig, here)
+        assert ladder.session().via == via
+    ladder.node = Node(name="sw1", type="switch", platform="memory", reach=(far,))
+    with pytest.raises(Permanent, match="can be reached from admin2 only, and this is admin1"):
+        ladder.session()

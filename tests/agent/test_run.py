@@ -69,6 +69,33 @@ def test_facts_found_while_the_store_is_away_are_sent_later(tmp_path: Path) -> N
     assert [facts.values for facts in source.facts] == [{"model": "M1"}]
 
 
+def test_facts_that_only_a_tree_was_told_of_are_sent_to_the_store_that_comes_later(
+    tmp_path: Path,
+) -> None:
+    runner, tree, _ = rig(tmp_path, declare("thing/a"))
+    tree.collects = False
+    runner.run()
+    runner.run()
+    assert len(tree.facts) == 1, "the tree has them under the state directory"
+    runner.source = store = FakeSource(tree.what)
+    runner.run()
+    runner.run()
+    assert [facts.values for facts in store.facts] == [{"model": "M1"}]
+
+
+def test_a_dry_run_goes_by_the_ledger_that_is_kept_elsewhere_and_does_not_bring_it_along(
+    tmp_path: Path,
+) -> None:
+    runner, source, made = rig(tmp_path, declare("thing/a"), declare("thing/b"))
+    runner.run()
+    source.what = bundle(declare("thing/a"))
+    runner.state = tmp_path / "elsewhere"
+    report = runner.run(why_run=True)
+    assert [item.address for item in report.outcomes if item.state == "removed"] == ["thing/b"]
+    assert not (tmp_path / "elsewhere" / "ledger.json").exists()
+    assert made.device.writes == ["create thing/a", "create thing/b"]
+
+
 def test_the_next_way_is_used_when_one_fails_and_the_report_says_so(tmp_path: Path) -> None:
     runner, source, made = rig(tmp_path, declare("thing/a"))
     ladder(source, way("ssh"), way("serial"))

@@ -39,19 +39,21 @@ class Client:
         if self.away:
             raise Unreachable("the store is away")
 
-    def bundle(self, node: str, credential: str, etag: str = "") -> tuple[Bundle, str] | None:
+    def bundle(
+        self, node: str, credential: str, etag: str = "", *, epoch: int = 0
+    ) -> tuple[Bundle, str] | None:
         self.answer("bundle")
         return None if self.what.etag == etag else (self.what, self.what.etag)
 
-    def gates(self, node: str, credential: str) -> tuple[Gates, str]:
+    def gates(self, node: str, credential: str, *, epoch: int = 0) -> tuple[Gates, str]:
         self.answer("gates")
         return self.gate, self.gate.etag
 
-    def post_report(self, node: str, credential: str, report: Report) -> None:
+    def post_report(self, node: str, credential: str, report: Report, *, epoch: int = 0) -> None:
         if self.error:
             raise self.error
 
-    def get_ledger(self, node: str, credential: str) -> bytes | None:
+    def get_ledger(self, node: str, credential: str, *, epoch: int = 0) -> bytes | None:
         return b"{"
 
     def leave(self) -> None:

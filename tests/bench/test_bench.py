@@ -10,7 +10,7 @@ import pytest
 
 from bench import __main__ as command
 from bench import compile as compiling
-from bench import large, local, store, switches, table
+from bench import large, local, site, store, switches, table
 
 MACHINE = {"cpus": 2, "python": "3.11.0"}
 
@@ -76,6 +76,13 @@ def test_compile() -> None:
     result = compiling.run(print, quick=True, sizes=(2, 4))
     assert [row["nodes"] for row in result["rows"]] == [2, 4]
     assert len(rows_of(table.compiling({**result, "machine": MACHINE}))) == 2 + 2
+
+
+def test_site() -> None:
+    result = site.run(print, quick=True, sizes=(10, 20))
+    assert [(row["nodes"], row["links"]) for row in result["rows"]] == [(10, 100), (20, 200)]
+    assert all(row["resources"] >= 100 * row["nodes"] for row in result["rows"])
+    assert len(rows_of(table.whole_site({**result, "machine": MACHINE}))) == 2 + 2
 
 
 def test_a_page_gets_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,11 +86,14 @@ class Chassis:
 
 
 @contextlib.contextmanager
-def chassis(where: Path, password: str, *, records: Sequence[str] = ()) -> Iterator[Chassis]:
-    """Running. ``records`` are put into the BMC's SDR repository, in hexadecimal."""
+def chassis(
+    where: Path, password: str, *, records: Sequence[str] = (), script: str = CONTROL
+) -> Iterator[Chassis]:
+    """Running. ``records`` are put into the BMC's SDR repository, in hexadecimal; ``script`` is the
+    chassis_control, with ``{where}`` in it."""
     where.mkdir(parents=True, exist_ok=True)
     control = where / "control"
-    control.write_text(CONTROL.format(where=where))
+    control.write_text(script.format(where=where))
     control.chmod(control.stat().st_mode | stat.S_IXUSR)
     commands = ["mc_setbmc 0x20"]
     lan = ""

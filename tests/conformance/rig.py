@@ -83,13 +83,13 @@ Maker = Callable[[Path], AbstractContextManager[RealRig]]
 """Starts a new device; the path is a temporary directory of its own."""
 
 
-class Sites(yaml.SafeLoader):
+class Sites(yaml.CSafeLoader):
     """YAML 1.2 as sites are read: ``on`` and ``off`` are words."""
 
 
 Sites.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 Sites.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 

@@ -47,7 +47,9 @@ class Plug(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "plug"
     fixture: ClassVar[bool] = True
     linked: ClassVar[bool] = True
+    directives: ClassVar[frozenset[str]] = frozenset({"power"})
     state: str | None = None
+    power: str | None = None
 
     def severs(self, before: Resource | None) -> bool:
         return self.state == "off"

@@ -63,10 +63,11 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
             type=Address.parse(text).type,
             data=to_data(device.state.get(Address.parse(text), thing(text))),
             made=who == "made",
+            digest=declare(text, **case.get("seen", {}).get(text, {})).digest,
         )
         for text, who in case.get("ledger_before", {}).items()
     }
-    file.store(Ledger(entries=entries))
+    file.store(Ledger(entries=entries, purged=tuple(case.get("purged", ()))))
     links = [
         {"port": port, "peer": "admin1", "peer_port": "eth0"}
         for port in [case.get("link_to_here")]
@@ -88,9 +89,14 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
         verified=case.get("verified", {}),
         held={key: tuple(value) for key, value in case.get("held", {}).items()},
         contradicted=case.get("contradicted", {}),
+        later=case.get("later", {}),
+        paths={host: tuple(ports) for host, ports in case.get("paths", {}).items()},
+        turns={port: tuple(waits) for port, waits in case.get("turns", {}).items()},
+        last_feeds=case.get("last_feeds", {}),
     )
 
-    report = run(file, device, what, provider=provider, gates=gates)
+    here = case.get("here", "admin1")
+    report = run(file, device, what, provider=provider, gates=gates, here=here)
 
     assert report.error == ""
     assert device.writes == case["then"]
@@ -98,12 +104,46 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
         assert states(report)[address] == state
     for address, why in case.get("why", {}).items():
         assert why in {outcome.address: outcome.why for outcome in report.outcomes}[address]
+    for address, waits in case.get("waits_for", {}).items():
+        found = {outcome.address: outcome.waits_for for outcome in report.outcomes}[address]
+        assert found == tuple(waits)
     if "ledger" in case:
         assert owned(file) == case["ledger"]
     for text, fields in case.get("after", {}).items():
         assert device.state[Address.parse(text)] == thing(text, **fields)
     for entry in file.load().entries.values():
         assert entry.intent == ""
+
+
+def test_what_failed_to_be_mended_has_still_drifted(tmp_path: Path) -> None:
+    device, file = Device(), LedgerFile(tmp_path / "ledger.json")
+    what = bundle(declare("thing/a", size=1))
+    run(file, device, what)
+    device.state = {Address("thing", "a"): thing("thing/a", size=7)}
+    device.reject = {"thing/a"}
+    later = Gates(later={"thing/a": "rollout of p: wave 2 of 2 waits for web1 (wave 1)"})
+    assert states(run(file, device, what, gates=later)) == {"thing/a": "failed"}
+    device.reject = set()
+    assert states(run(file, device, what, gates=later)) == {"thing/a": "changed"}
+    # A new revision has not been seen here, whatever the last attempt was for.
+    new = bundle(declare("thing/a", size=2))
+    device.lose_before = len(device.writes)
+    run(file, device, new)
+    device.lose_before = None
+    assert states(run(file, device, new, gates=later)) == {"thing/a": "blocked"}
+
+
+def test_purge_is_noted_when_nothing_of_it_is_left(tmp_path: Path) -> None:
+    theirs = thing("thing/theirs")
+    device = Device(state={theirs.address: theirs}, reject={"thing/theirs"})
+    file = LedgerFile(tmp_path / "ledger.json")
+    run(file, device, bundle(purge=("thing",)))
+    assert file.load().purged == ()
+    device.reject = set()
+    run(file, device, bundle(purge=("thing",)))
+    assert file.load().purged == ("thing",)
+    run(file, device, bundle())
+    assert file.load().purged == ()
 
 
 def test_second_run_writes_nothing_and_saves_nothing(tmp_path: Path) -> None:

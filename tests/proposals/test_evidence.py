@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from rackwright.model.bundle import Bundle, Origin, Value
 from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.site import Link, Node
 from rackwright_proposals.evidence import Found, LinkState, contradicted, judge
+from rackwright_proposals.identities import is_uuid, plain_uuid
 
 TABLE = yaml.safe_load((Path(__file__).parent / "evidence.yaml").read_text())
 NOW = 1_000_000.0
@@ -118,6 +120,24 @@ def test_evidence_has_the_time_of_its_facts() -> None:
     )
     assert [item.at for item in one.evidence] == [NOW - 40, NOW - 70]
     assert one.at == NOW - 40
+
+
+def test_an_outlet_says_why_it_is_unseen() -> None:
+    states = judged({"declared": {"pdu-a1:3": "web1:psu1", "sw-a1:e1": "web1:eth0"}})
+    assert {one.node: (one.state, one.reason) for one in states} == {
+        "pdu-a1": ("unseen", "an outlet cannot be seen"),
+        "sw-a1": ("unseen", ""),
+    }
+
+
+@pytest.mark.parametrize("text", ["not-a-uuid", "0" * 36, "00000000-0000-0000-0000-000000000000"])
+def test_what_is_no_machines_uuid(text: str) -> None:
+    assert not is_uuid(text)
+
+
+@given(st.uuids())
+def test_a_uuid_in_either_order_is_one(uuid: Any) -> None:
+    assert plain_uuid(str(uuid)) == plain_uuid(str(UUID(bytes_le=uuid.bytes)).upper())
 
 
 def test_the_site_says_who_has_an_initiator() -> None:

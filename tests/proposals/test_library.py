@@ -10,10 +10,11 @@ from jsonschema import Draft202012Validator
 
 from rackwright.model.facts import Facts
 from rackwright.provider import Registry
-from rackwright_proposals.compile import Compiled, compile_site, library_roles
+from rackwright_proposals.compile import Compiled, compile_site
 from rackwright_proposals.load import load
 from rackwright_proposals.marks import Problems
 from rackwright_proposals.schema import site_schema
+from rackwright_proposals.site_files import library_roles
 from rackwright_proposals.tree import Source, read_library, read_tree
 from tests.proposals.sites import resources
 
@@ -48,6 +49,7 @@ type: server
 attributes:
   network: {eth0: {vlan: 666, addresses: [10.0.0.1/24], mtu: 9000}, eth1: {}}
   initiator: iqn.2026-11.example:web1
+  delegate_host: {store: "https://store.example:8417", ca: /etc/rackwright/ca.crt}
   luns:
     data1:
       array: san1
@@ -109,6 +111,7 @@ deploy:
   sysctls: [web1]
   san-luns: [web1]
   base-server: [web1]
+  delegate-host: [web1]
 """
 
 
@@ -190,11 +193,27 @@ def _library(default: str = "") -> Compiled:
         ("web1", "package/lldpd", {}),
         ("web1", "host_entry/192.0.2.9", {"hostnames": ("other",)}),
         ("web1", "host_entry/192.0.2.2", {"hostnames": ("sw1",)}),
+        ("web1", "service/rackwright-delegates", {"state": "running", "enabled": True}),
     ],
 )
 def test_what_the_library_declares(node: str, address: str, data: dict[str, Any]) -> None:
     name = address.partition("/")[2]
     assert resources(_library(), node)[address].data == {"name": name, **data}
+
+
+def test_a_delegate_host_has_the_daemon_and_what_is_not_placed_there_goes() -> None:
+    site = _library()
+    unit = resources(site, "web1")["file//etc/systemd/system/rackwright-delegates.service"]
+    (command,) = [line for line in unit.data["content"].splitlines() if "ExecStart" in line]
+    assert command == (
+        "ExecStart=/opt/rackwright/bin/rackwright delegates --node web1 --store "
+        "https://store.example:8417 --state /var/lib/rackwright --ca /etc/rackwright/ca.crt"
+    )
+    assert unit.notifies == ("service/rackwright-delegates",)
+    assert site.bundles["web1"].purge == ("delegate",)
+    other = SITE.replace("DEFAULT", "").replace("ca: /etc/rackwright/ca.crt", "manager: none")
+    made = resources(_compile(Source({"site.yaml": other.encode()})), "web1")
+    assert not [address for address in made if "rackwright-delegates" in address]
 
 
 def test_relations_are_written_once() -> None:
@@ -227,6 +246,135 @@ proposal: p
 """
 
 
+WHOLE = """
+site: s
+---
+node: h1
+type: server
+in: ch1:5
+attributes:
+  network: {eth0: {vlan: 667, addresses: [10.66.7.11/24]}}
+  initiator: iqn.2026-11.example:h1
+  disks:
+    data1:
+      array: san1
+      size: 1GiB
+      target: iqn.2026-11.example:data1
+      portal: 10.66.7.1:3260
+      lun: 1
+      via: eth0
+      username: h1
+      password: {secret: chap}
+      fstype: ext4
+      mount: /srv/data
+---
+node: sw1
+type: switch
+platform: openvswitch
+links: {p1: "h1:eth0"}
+---
+node: pdu1
+type: pdu
+platform: apc_rpdu
+links: {3: "h1:psu1"}
+---
+node: pdu2
+type: pdu
+platform: apc_rpdu
+links: {4: "h1:psu2"}
+---
+node: ch1
+type: chassis
+platform: ipmi
+---
+node: san1
+type: san
+platform: tgt
+---
+proposal: h1
+attributes: {power: {state: 'POWER'}}
+deploy:
+  server-power: [h1]
+  server-port: [h1]
+  server-volumes: [h1]
+"""
+"""A server, and all that belongs to it, written once."""
+
+
+def _whole(power: str) -> Compiled:
+    return _compile(Source({"s.yaml": WHOLE.replace("POWER", power).encode()}))
+
+
+def test_power_is_left_alone_until_somebody_says_what_it_is_to_be() -> None:
+    said_nowhere = WHOLE.replace("attributes: {power: {state: 'POWER'}}\n", "")
+    site = _compile(Source({"s.yaml": said_nowhere.encode()}))
+    assert not any(resources(site, node) for node in ("pdu1", "pdu2", "ch1"))
+    by_the_site = said_nowhere.replace(
+        "site: s\n", "site: s\nattributes: {power: {state: 'off'}}\n"
+    )
+    site = _compile(Source({"s.yaml": by_the_site.encode()}))
+    assert resources(site, "ch1")["blade/5"].data["power"] == "graceful_off"
+
+
+def _needs(site: Compiled, node: str, address: str) -> set[str]:
+    return {need.address for need in resources(site, node)[address].needs}
+
+
+def test_a_server_brings_all_that_belongs_to_it_along() -> None:
+    site = _whole("on")
+    assert {
+        node: set(resources(site, node)) for node in ("pdu1", "pdu2", "ch1", "sw1", "san1")
+    } == {
+        "pdu1": {"outlet/3"},
+        "pdu2": {"outlet/4"},
+        "ch1": {"blade/5"},
+        "sw1": {"vlan/667", "port/p1"},
+        "san1": {
+            "chap/h1",
+            "volume/data1",
+            "target/iqn.2026-11.example:data1",
+            "export/data1:iqn.2026-11.example:h1",
+        },
+    }
+    assert resources(site, "pdu1")["outlet/3"].data == {"name": "3", "state": "on"}
+    assert resources(site, "ch1")["blade/5"].data == {"name": "5", "power": "on"}
+    assert _needs(site, "ch1", "blade/5") == {"pdu1:outlet/3", "pdu2:outlet/4"}
+    assert _needs(site, "sw1", "port/p1") == {"ch1:blade/5"}
+    assert _needs(site, "h1", "interface/eth0") == {
+        "ch1:blade/5",
+        "sw1:port/p1",
+        "sw1:vlan/667",
+    }
+    assert _needs(site, "san1", "export/data1:iqn.2026-11.example:h1") == {"sw1:port/p1"}
+    assert _needs(site, "h1", "iscsi_session/iqn.2026-11.example:data1") == {
+        "ch1:blade/5",
+        "interface/eth0",
+        *(f"san1:{key}" for key in resources(site, "san1")),
+    }
+
+
+def test_power_goes_off_from_the_slot_to_the_outlets() -> None:
+    site = _whole("off")
+    assert resources(site, "ch1")["blade/5"].data == {"name": "5", "power": "graceful_off"}
+    assert _needs(site, "ch1", "blade/5") == set()
+    for pdu, outlet in (("pdu1", "outlet/3"), ("pdu2", "outlet/4")):
+        data = resources(site, pdu)[outlet].data
+        assert (data["state"], data["power"]) == ("off", "force_off")
+        assert _needs(site, pdu, outlet) == {"ch1:blade/5"}
+    # Nothing of the server waits for a slot that is off.
+    assert _needs(site, "sw1", "port/p1") == set()
+    assert _needs(site, "h1", "interface/eth0") == {"sw1:port/p1", "sw1:vlan/667"}
+
+
+def test_arrays_that_make_their_targets_keep_the_account_with_the_export() -> None:
+    made = WHOLE.replace("      lun: 1\n", "      lun: 1\n      make_target: false\n")
+    site = _compile(Source({"s.yaml": made.replace("POWER", "on").encode()}))
+    export = resources(site, "san1")["export/data1:iqn.2026-11.example:h1"]
+    assert export.data["chap"] == "h1"
+    assert "target" not in export.data
+    assert "target/iqn.2026-11.example:data1" not in resources(site, "san1")
+
+
 def test_a_server_brings_its_port_and_vlan_along() -> None:
     """The role server-port gives what three roles give that are deployed on both ends."""
     one = "deploy: {server-port: [web1]}"
@@ -251,7 +399,8 @@ def test_ports_of_servers_that_name_no_vlan_get_the_default() -> None:
 
 
 def test_every_library_role_is_used_here_and_described() -> None:
-    used = {role for bundle in _library().bundles.values() for role in bundle.roles}
+    sites = (_library(), _whole("on"))
+    used = {role for site in sites for bundle in site.bundles.values() for role in bundle.roles}
     assert used == set(library_roles())
     assert all(library_roles().values())
 

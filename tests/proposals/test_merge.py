@@ -74,7 +74,9 @@ def test_precedence_and_provenance(case: Map) -> None:
 
 def test_two_proposals_may_agree() -> None:
     more = "\n---\nproposal: zz\nattributes: {vlans: {10: {name: front}}}\ndeploy: {nets: [sw1]}\n"
-    assert sound(BASE + more).bundles["sw1"].resources == sound(BASE).bundles["sw1"].resources
+    found, alone = (sound(text).bundles["sw1"].resources for text in (BASE + more, BASE))
+    assert {item.asked[0].proposals for item in found} == {("base", "zz")}
+    assert [msgspec.structs.replace(item, asked=()) for item in found] == list(alone)
 
 
 @pytest.mark.parametrize(

@@ -529,3 +529,29 @@ def test_facts_one_by_one_or_all_at_once(steps: list[tuple[str, dict[str, Any]]]
         at_once = compiled(files, facts=facts)
         assert step.problems == at_once.problems
         assert step.bundles == at_once.bundles or step.problems
+
+
+def test_an_outlet_needs_no_power_supplys_name() -> None:
+    pdus = """
+site: rack
+---
+node: pdu1
+type: pdu
+platform: apc_rpdu
+links: {1: n1, 2: n1, 3: {to: "n1:psu1"}, 4: {to: n2, trust: declared}}
+---
+node: n1
+type: server
+---
+node: n2
+type: server
+"""
+    site = sound(pdus)
+    assert [(link.port, link.peer, link.peer_port) for link in site.bundles["pdu1"].node.links] == [
+        ("1", "n1", "pdu1/1"),
+        ("2", "n1", "pdu1/2"),
+        ("3", "n1", "psu1"),
+        ("4", "n2", "pdu1/4"),
+    ]
+    ends = {link.port: link.peer_port for link in site.bundles["n1"].node.links}
+    assert ends == {"pdu1/1": "1", "pdu1/2": "2", "psu1": "3"}

@@ -315,9 +315,11 @@ def sshd(
     port: int = 2222,
     env: Mapping[str, str] | None = None,
     lines: Sequence[str] = (),
+    seen_from: str = "",
 ) -> Iterator[Sshd]:
     """``env`` is set in every session; ``lines`` are put first in its configuration. The home
-    directory of its sessions is ``run``, so that no dotfile of the machine plays a part."""
+    directory of its sessions is ``run``, so that no dotfile of the machine plays a part. It is ready
+    when it listens, as ``seen_from`` (a namespace) can tell."""
     run.mkdir(parents=True, exist_ok=True)
     key, public = ssh_key(run / "user_key")
     _, host_key = ssh_key(run / "host_key")
@@ -340,6 +342,8 @@ def sshd(
     (run / "sshd_config").write_text("".join(f"{line}\n" for line in config))
 
     def listens() -> bool:
+        if seen_from:
+            return f"{host}:{port}" in command(["ss", "-Hltn"], ns=seen_from)
         try:
             socket.create_connection((host, port), 1).close()
         except OSError:

@@ -82,9 +82,11 @@ class Host:
 
 
 @contextlib.contextmanager
-def powermand(run: Path, nodes: Sequence[str], more: Sequence[str] = ()) -> Iterator[Host]:
-    """powermand with one node a plug, all off, and more lines of its configuration. Skips where it
-    is not installed."""
+def powermand(
+    run: Path, nodes: Sequence[str], more: Sequence[str] = (), unit: str = "/usr/sbin/vpcd"
+) -> Iterator[Host]:
+    """powermand with one node a plug, all off, and more lines of its configuration; ``unit`` is the
+    command that speaks as vpcd does. Skips where it is not installed."""
     reason = parts.missing("powermand", "powerman", "vpcd", "sshd", "setpriv")
     if reason:
         pytest.skip(reason)
@@ -92,7 +94,7 @@ def powermand(run: Path, nodes: Sequence[str], more: Sequence[str] = ()) -> Iter
     port, ssh_port = _free_port(), _free_port()
     server = f"127.0.0.1:{port}"
     config = [f'listen "{server}"', 'include "/etc/powerman/vpc.dev"']
-    config += ['device "pdu" "vpc" "/usr/sbin/vpcd |&"']
+    config += [f'device "pdu" "vpc" "{unit} |&"']
     config += [f'node "{name}" "pdu" "{plug}"' for plug, name in enumerate(nodes)]
     (run / "powerman.conf").write_text("".join(f"{line}\n" for line in [*config, *more]))
     # The client asks the default port; on this host it has another, as with a powermand elsewhere.

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle
 from rackwright.model.change import Change, Wanted
 from rackwright.model.errors import Permanent, RackwrightError, Rejected
+from rackwright.model.facts import Facts
 from rackwright.model.report import FieldChange
-from rackwright.model.site import Way
+from rackwright.model.site import Link, Node, Way
 from rackwright.provider import Surroundings
+from rackwright_proposals.evidence import Found, judge
 from rackwright_providers.chassis.redfish import Redfish
 from rackwright_providers.chassis.resources import Blade
 from rackwright_providers.transport.http import Unauthorized
 from tests.chassis import sushy
 
 PASSWORD = "s3cret-of-the-bmc"
+TURNED = "00112233-4455-6677-8899-aabbccddeeff"
 PROVIDER = Redfish()
 pytestmark = pytest.mark.skipif(bool(sushy.missing()), reason=sushy.missing() or "installed")
 
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sushy.Emulator]:
-    systems = {"web1": "Off", "web2": "On"}
+    systems = {"web1": "Off", "web2": "On", TURNED: "Off"}
     with sushy.emulator(tmp_path_factory.mktemp("sushy"), systems, PASSWORD) as found:
         yield found
 
@@ -76,7 +81,32 @@ def test_facts(emulator: sushy.Emulator) -> None:
         facts = PROVIDER.discover(session)
     assert facts.values["systems"]["web1"]["macs"] == ["52:54:00:00:00:00"]
     assert facts.values["systems"]["web2"]["health"] == "OK"
-    assert {link.port for link in facts.links} == {"web1", "web2"}
+    assert {link.port for link in facts.links} == {"web1", "web2", TURNED}
+
+
+def test_a_blade_is_known_by_its_uuid(emulator: sushy.Emulator) -> None:
+    """What the emulator calls a UUID is what its systems are configured with."""
+    with closing(PROVIDER.open(way(emulator), around(writable=False))) as session:
+        facts = PROVIDER.discover(session)
+    uuid = emulator.get(f"/redfish/v1/Systems/{TURNED}")["UUID"]
+    link = Link(port=TURNED, peer="web3", peer_port="slot")
+    other = Link(port="slot", peer="ch-a1", peer_port=TURNED)
+    nodes = (
+        Node(name="ch-a1", type="chassis", platform="redfish", links=(link,)),
+        Node(name="web3", type="server", platform="linux", links=(other,)),
+        Node(name="web4", type="server", platform="linux"),
+    )
+    bundles = {node.name: Bundle(node=node, revision="r1") for node in nodes}
+
+    def judged(owner: str) -> tuple[str, str]:
+        """The firmware of ``owner`` shows the UUID with its first fields the other way round."""
+        seen = Facts(values={"dmi": {"uuid": str(UUID(bytes_le=UUID(uuid).bytes))}})
+        states = judge(bundles, {"ch-a1": Found(facts, 0.0), owner: Found(seen, 0.0)}, str)
+        (found,) = (one for one in states if one.port == TURNED and one.state != "found")
+        return found.state, found.wrong[0]
+
+    assert judged("web3") == ("proven", "")
+    assert judged("web4") == ("contradicted", "web4 is seen there")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle
 from rackwright.model.errors import Temporary
-from rackwright.model.facts import FoundLink
+from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.report import Report
+from rackwright.model.site import Link, Node
+from rackwright_proposals.evidence import Found, judge
 from rackwright_providers.san import tgt_session
 from rackwright_providers.san.resources import Export, Target
 from tests.conformance.converging import Delegate, states, told
@@ -377,3 +380,37 @@ def test_what_somebody_changed_by_hand_is_read(array: Array) -> None:
         seen = array.delegate.provider.read(session, _everything(array))
     export = Export(name=f"data1:{WEB}", lun=1, read_only=False, target=T1)
     assert seen[export.address] == export
+
+
+@qemu
+def test_a_session_proves_the_link_that_it_is_and_no_other(array: Array) -> None:
+    def judged(server: str) -> list[tuple[str, str, str]]:
+        """The target is declared to lead to ``server``; web1 and db1 are who they are."""
+        one = Link(port=T1, peer=server, peer_port="iscsi")
+        other = Link(port="iscsi", peer="san-a1", peer_port=T1)
+        nodes = [
+            Node(name="san-a1", type="san", platform="tgt", links=(one,)),
+            *(
+                Node(name=name, type="server", platform="linux", links=(other,) * (name == server))
+                for name in ("web1", "db1")
+            ),
+        ]
+        names = {"web1": WEB, "db1": DB}
+        found = {name: Found(Facts(values={"iscsi": {"initiator": iqn}}), 0.0) for name, iqn in names.items()}  # fmt: skip
+        with closing(array.delegate.session(writable=False)) as session:
+            found["san-a1"] = Found(array.delegate.provider.discover(session), 0.0)
+        bundles = {node.name: Bundle(node=node, revision="r1") for node in nodes}
+        states = judge(bundles, found, str)
+        return [(one.peer, one.state, one.wrong[0]) for one in states]
+
+    array.converge(*OPEN)
+    assert judged("web1") == [("web1", "unseen", "")]
+    with initiator(array.host.image(WEB, T1, 1)) as ask:
+        ask("read 0 512")
+        assert judged("web1") == [("web1", "proven", "")]
+        assert judged("db1") == [
+            ("db1", "contradicted", "web1 is seen there"),
+            ("web1", "found", ""),
+        ]
+    parts.until(lambda: not sessions(array.host), 10.0, "the initiator has gone")
+    assert judged("web1") == [("web1", "unseen", "")]

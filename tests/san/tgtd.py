@@ -32,8 +32,8 @@ NEEDED = (
 )
 OWN = "mount --bind DIR/etc /etc/tgt && mount --bind DIR/srv /srv && exec sleep infinity"
 GATE = r"""#!/bin/sh
-# Notes what is called, counts what writes; refuses what the file `refuse` finds in it; hangs up when
-# `lose` has run down.
+# Notes what is called, counts what writes, which it notes with its time in the file that `journal`
+# names; refuses what the file `refuse` finds in it; hangs up when `lose` has run down.
 cd DIR/gate || exit 1
 said="NAME $*"
 printf '%s\n' "$said" >> calls
@@ -44,6 +44,7 @@ case "$said" in
   'perl -e '*) cat > stdin; exec < stdin; said="perl $(cut -d, -f1 stdin | tr '\n' ' ')" ;;
 esac
 echo x >> writes
+[ -s journal ] && printf '%s array %s\n' "$(date +%s.%N)" "$said" >> "$(cat journal)"
 if [ -s lose ]; then
   left=$(cat lose)
   if [ "$left" = 0 ]; then
@@ -94,6 +95,8 @@ class TgtHost:
     env: dict[str, str]
     enter: tuple[str, ...]
     """Goes before a command that is to see the host's own /etc/tgt and /srv."""
+    ns: str = ""
+    """The namespace whose network tgtd serves; its delegate comes by the loopback all the same."""
     _tgtd: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     process: subprocess.Popen[bytes] | None = None
 
@@ -111,7 +114,7 @@ class TgtHost:
         """tgtd, with nothing in it."""
         argv = [*self.enter, "tgtd", "-f", "--iscsi", f"portal={self.portal}"]
         log = self.run / "tgtd.log"
-        made = parts.daemon(argv, log, env=self.env, ready=self._answers)
+        made = parts.daemon(argv, log, ns=self.ns, env=self.env, ready=self._answers)
         self.process = self._tgtd.enter_context(made)
 
     def kill(self) -> None:
@@ -190,7 +193,7 @@ def _programs(run: Path) -> str:
     """A directory of gates, first on the PATH of the host's sessions."""
     gate = run / "gate"
     gate.mkdir()
-    for name in ("calls", "writes", "refuse", "lose"):
+    for name in ("calls", "writes", "journal", "refuse", "lose"):
         (gate / name).touch()
     folder = run / "bin"
     folder.mkdir()
@@ -203,8 +206,9 @@ def _programs(run: Path) -> str:
 
 
 @contextlib.contextmanager
-def tgt_host() -> Iterator[TgtHost]:
-    """A new one, with the pool ``/srv/tgt``. Skips where it cannot be had."""
+def tgt_host(*, ns: str = "", journal: Path | None = None) -> Iterator[TgtHost]:
+    """A new one, with the pool ``/srv/tgt``; in namespace ``ns`` at the iSCSI port of all addresses
+    there. What writes is noted with its time in ``journal``. Skips where it cannot be had."""
     reason = unable()
     if reason:
         pytest.skip(reason)
@@ -227,7 +231,10 @@ def tgt_host() -> Iterator[TgtHost]:
             parts.sshd(run / "sshd", port=free_port(), env={**env, "PATH": path}, lines=lines)
         )
         way = Way(transport="ssh", options=door.options())
-        host = TgtHost(run, way, f"127.0.0.1:{free_port()}", env, enter)
+        if journal is not None:
+            (run / "gate" / "journal").write_text(str(journal))
+        portal = "0.0.0.0:3260" if ns else f"127.0.0.1:{free_port()}"
+        host = TgtHost(run, way, portal, env, enter, ns)
         stack.callback(host.kill)
         host.start()
         yield host

@@ -207,11 +207,16 @@ def test_firmware_that_says_nothing(tmp_path: Path) -> None:
         {
             f"{folder}/sys_vendor": "Dell Inc.\n",
             f"{folder}/product_serial": "ABC1234\n",
+            f"{folder}/product_uuid": "4C4C4544-0032-3010-8033-B9C04F4D4D32\n",
             f"{folder}/product_name": "To Be Filled By O.E.M.\n",
             f"{folder}/board_name": "\n",
         },
     )
-    assert discovery.dmi(tmp_path) == {"vendor": "Dell Inc.", "serial": "ABC1234"}
+    assert discovery.dmi(tmp_path) == {
+        "vendor": "Dell Inc.",
+        "serial": "ABC1234",
+        "uuid": "4C4C4544-0032-3010-8033-B9C04F4D4D32",
+    }
 
 
 @pytest.mark.parametrize(
@@ -256,6 +261,28 @@ def test_fqdn(hostname: str, hosts: str, name: str) -> None:
 def test_the_name_as_an_iscsi_initiator(tmp_path: Path, text: str, name: str) -> None:
     base = tree(tmp_path, {"etc/iscsi/initiatorname.iscsi": text})
     assert discovery.iscsi_name(base) == name
+
+
+def test_the_targets_that_it_is_logged_in_to(tmp_path: Path) -> None:
+    files = {"etc/iscsi/initiatorname.iscsi": "InitiatorName=iqn.x:default\n"}
+    for number, state, address in (
+        (1, "LOGGED_IN", "10.0.0.5"),
+        (2, "FAILED", "10.0.0.6"),
+        (12, "LOGGED_IN", "2001:db8::5"),
+    ):
+        session = f"sys/class/iscsi_session/session{number}"
+        connection = f"sys/class/iscsi_connection/connection{number}:0"
+        files[f"{session}/targetname"] = f"iqn.x:t{number}\n"
+        files[f"{session}/state"] = f"{state}\n"
+        files[f"{connection}/persistent_address"] = f"{address}\n"
+        files[f"{connection}/persistent_port"] = "3260\n"
+    files["sys/class/iscsi_session/session12/initiatorname"] = "iqn.x:web1\n"
+    found = discovery.iscsi_sessions(tree(tmp_path, files))
+    assert [(one.port, one.peer, one.peer_port, one.how) for one in found] == [
+        ("iqn.x:default", "iqn.x:t1", "10.0.0.5:3260", "iqn"),
+        ("iqn.x:web1", "iqn.x:t12", "[2001:db8::5]:3260", "iqn"),
+    ]
+    assert discovery.iscsi_sessions(tmp_path / "nothing") == ()
 
 
 def test_this_machine_is_the_same_twice_and_plain_data() -> None:

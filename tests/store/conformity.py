@@ -25,7 +25,7 @@ def _paths() -> list[tuple[re.Pattern[str], str]]:
     for template in sorted(document()["paths"], key=lambda t: (-t.count("/"), "{" in t)):
         pattern = re.escape(template).replace(r"\{path\}", ".+")
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", pattern)
-        found.append((re.compile(pattern), template))
+        found.append((re.compile(pattern, re.DOTALL), template))
     return found
 
 

@@ -5,8 +5,16 @@ The compiler stands in for the proposals' one where a test is about the store al
     {"nodes": {"sw1": {"vlan/1": {"needs": ["web1:file/a"], "absent": true, "fact": "n.x",
                                   "any key": "any value"}}}}
 
+``"reach": {"sw1": [{"hosts": ["admin1"]}]}`` makes a node a managed one, ``"hosts": ["admin1"]`` gives
+nodes the role delegate-host, and ``"lease": 2`` sets the site's.
+
+``links`` has the links of each node, ``types`` the types of those that are no servers: these are
+managed.
+
 A resource with ``fact`` (``node.name``) is deferred until that fact is there, and then holds it. A
-fact whose value is "poison" does not compile.
+fact whose value is "poison" does not compile. ``"proposal": "p"`` says who puts a resource there,
+``"by": "web1"`` whose role; ``rollouts`` beside ``nodes`` are proposals that go out wave by wave:
+``{"p": {"nodes": ["web1"], "canary": 1, "at_once": 2, "stop_on": 1}}``.
 """
 
 from __future__ import annotations
@@ -29,7 +37,8 @@ from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
 from rackwright.model.report import Outcome, Report
 from rackwright.model.resource import digest
-from rackwright.model.site import Link, Node
+from rackwright.model.site import Link, Node, Way
+from rackwright_proposals.rollouts import Rollout
 from rackwright_store.server import Ready, serve
 
 
@@ -49,7 +58,11 @@ class FakeCompiler:
         return path.endswith(".json")
 
     def compile(
-        self, files: Mapping[str, bytes], commit: str, facts: Mapping[str, Facts]
+        self,
+        files: Mapping[str, bytes],
+        commit: str,
+        facts: Mapping[str, Facts],
+        before: FakeCompiled | None = None,
     ) -> FakeCompiled:
         self.compiled.append(commit)
         try:
@@ -61,12 +74,18 @@ class FakeCompiler:
             raise RuntimeError("the compiler has a bug")
         problems: list[Problem] = []
         bundles: dict[str, Bundle] = {}
-        origin = Origin(file="rack.json", line=1, commit=commit)
         for node, wanted in site["nodes"].items():
             resources, deferred = [], []
             for address, spec in wanted.items():
                 what = Address.parse(address)
                 data: dict[str, Any] = {"name": what.name, **spec.get("data", {})}
+                origin = Origin(
+                    file="rack.json",
+                    line=1,
+                    commit=commit,
+                    proposal=spec.get("proposal", ""),
+                    node=spec.get("by", ""),
+                )
                 if spec.get("absent"):
                     data["ensure"] = "absent"
                 if "fact" in spec:
@@ -92,13 +111,26 @@ class FakeCompiler:
                         ),
                     )
                 )
+            ways = site.get("reach", {}).get(node, [])
+            reach = tuple(
+                msgspec.convert({"transport": "ssh", "options": {}, **way}, Way) for way in ways
+            )
             links = tuple(msgspec.convert(site.get("links", {}).get(node, []), list[Link]))
             bundles[node] = Bundle(
-                node=Node(name=node, type="server", platform="linux", links=links),
+                node=Node(
+                    name=node,
+                    type=site.get("types", {}).get(node, "server"),
+                    platform="linux",
+                    reach=reach
+                    or (
+                        (Way(transport="ssh", options={}),) if node in site.get("types", {}) else ()
+                    ),
+                    links=links,
+                ),
                 revision=commit,
                 resources=tuple(resources),
                 deferred=tuple(deferred),
-                roles=("any",),
+                roles=("any", "delegate-host") if node in site.get("hosts", ()) else ("any",),
             )
         return FakeCompiled(files, commit, tuple(problems), {} if problems else bundles)
 
@@ -114,8 +146,21 @@ class FakeCompiler:
     def spelling(self, port: str) -> str:
         return port.lower()
 
+    def rollouts(self, compiled: FakeCompiled) -> dict[str, Rollout]:
+        found = json.loads(compiled.files["rack.json"]).get("rollouts", {})
+        return {
+            name: msgspec.convert({"proposal": name, "stop_on": 1, **about}, Rollout)
+            for name, about in found.items()
+        }
+
     def handoff_deadline(self, compiled: FakeCompiled) -> float:
         return float(json.loads(compiled.files["rack.json"]).get("handoff_deadline", 900))
+
+    def lease(self, compiled: FakeCompiled) -> float:
+        return float(json.loads(compiled.files["rack.json"]).get("lease", 15))
+
+    def origin(self, compiled: FakeCompiled, node: str) -> Origin | None:
+        return Origin(file="rack.json", line=7, commit=compiled.commit)
 
     def why(self, compiled: FakeCompiled, node: str, path: str) -> dict[str, Any]:
         if path != "there":

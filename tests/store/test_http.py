@@ -55,6 +55,8 @@ BODIES: dict[str, Any] = {
     "putLedger": {"entries": {"file/x": {"needs": ["a:file/x"]}}},
     "postReport": REPORT,
     "wait": {"timeout": 0, "watch": []},
+    "lease": {"process": "p", "want": {"b": {"instance": "i"}}},
+    "drainHost": {"drain": False, "who": "me"},
     "enrol": {"token": "x", "node": "b"},
     "createToken": {"nodes": ["b"]},
     "retireNode": {"who": "me", "dry_run": True},
@@ -66,6 +68,7 @@ def operations() -> list[tuple[str, str, str, str]]:
     found = []
     for template, item in document()["paths"].items():
         path = template.replace("{node}", "b").replace("{id}", "r").replace("{path}", "there")
+        path = path.replace("{host}", "b")
         for method in ("get", "put", "post", "delete"):
             if method in item:
                 said = item[method]
@@ -97,6 +100,11 @@ def test_who_may_do_what(
             watch = json.dumps({"timeout": 0, "watch": [{**item, "credential": credential}]})
             refused = ask(store, method, path, store.admin_credential, data=watch)
             assert (refused.status_code, refused.json()["nodes"]) == (403, ["b"])
+    elif name == "lease":
+        # It is about whoever asks: what of others he may have is told one by one.
+        assert seen == {"nobody": 401, "a stranger": 401, "node a": 200, "node b": 200, "the admin": 403}  # fmt: skip
+        answer = ask(store, method, path, agents["a"].credential, data=body).json()
+        assert (answer["held"], list(answer["refused"])) == ({}, ["b"])
     elif tag == "agent":
         assert (seen["nobody"], seen["a stranger"]) == (401, 401)
         assert (seen["node a"], seen["the admin"]) == (403, 403)

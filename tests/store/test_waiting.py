@@ -20,6 +20,7 @@ from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Need, Ori
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.report import Outcome, Report
 from rackwright.model.site import Node, Way
+from rackwright_store.placement import Whereabouts
 from rackwright_store.standing import Seen, Standing, standings, stands_of
 from rackwright_store.waiting import Rack
 
@@ -47,12 +48,14 @@ def seen(name: str, about: Mapping[str, Any]) -> Seen:
     }  # fmt: skip
     held = {address: tuple(users) for address, users in given.pop("held", {}).items()}
     since = given.pop("since_deferred", 9500.0)
+    at = Whereabouts(**given.pop("at", {}))
     return Seen(
         bundle=bundle,
         verified=dict.fromkeys(given.pop("verified", ()), "d"),
         standing=stood,
-        gates=Gates(held=held),
+        gates=Gates(held=held, later=given.pop("later", {})),
         deferred=dict.fromkeys(deferred, since),
+        at=at,
         **given,
     )
 
@@ -70,7 +73,8 @@ def declared(address: str, needs: list[str]) -> Declared:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_case(case: dict[str, Any]) -> None:
-    rack = Rack({name: seen(name, about) for name, about in case["nodes"].items()}, NOW, 900.0)
+    nodes = {name: seen(name, about) for name, about in case["nodes"].items()}
+    rack = Rack(nodes, NOW, 900.0, case.get("fronts"))
     found = rack.why(case["asks"])
     assert [chain.kind for chain in found] == [wanted["kind"] for wanted in case["chains"]]
     for chain, wanted in zip(found, case["chains"], strict=True):

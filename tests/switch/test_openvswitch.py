@@ -308,7 +308,17 @@ def test_a_reader_cannot_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         assert stdin == b""
         assert any(word in argv for word in READABLE), argv
     public = {name for name in dir(reader) if not name.startswith("_")}
-    assert public == {"alive", "close", "lldp", "mac_table", "path", "tables", "version", "via"}
+    assert public == {
+        "alive",
+        "close",
+        "gone",
+        "lldp",
+        "mac_table",
+        "path",
+        "tables",
+        "version",
+        "via",
+    }
     writer = ovs.open(way, Surroundings(state=tmp_path, writable=True))
     assert type(writer) is ovs_session.OvsWriter
 

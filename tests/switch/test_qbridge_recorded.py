@@ -142,6 +142,14 @@ def test_the_provider_reads_the_same_over_snmp(recording: str, sim: Sim, tmp_pat
     assert [link for link in facts.links if link.how == "lldp"] == neighbours
     assert len(facts.values["vlans"]) == len(bridge.vlans)
     assert facts.values["mac_table"]
+    learned = {
+        (port, entry["mac"])
+        for port, entries in facts.values["mac_table"].items()
+        for entry in entries
+    }
+    by_mac = {(link.port, link.peer) for link in facts.links if link.how == "mac"}
+    assert by_mac <= learned
+    assert not {port for port, _ in by_mac} & {link.port for link in neighbours}
     assert "EXACT, SET" not in sim.log.read_text()
 
 

@@ -38,6 +38,7 @@ PRELOADED = (
     "rackwright.cli.store",
     "rackwright.cli.tree",
     "rackwright.client",
+    "rackwright.hosting",
     "rackwright.run",
     "rackwright_proposals.compile",
     "rackwright_providers.pdu.units.apc_rpdu",

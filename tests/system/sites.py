@@ -19,10 +19,10 @@ DEADLINE = 60.0
 
 
 def write_site(path: Path, *documents: Mapping[str, Any]) -> None:
-    """Make ``path`` the site that consists of ``documents``."""
-    body = "\n---\n".join(
-        json.dumps(document, indent=1) for document in ({"site": "test"}, *documents)
-    )
+    """Make ``path`` the site that consists of ``documents``; the first may be that of the site."""
+    named = any("site" in document for document in documents[:1])
+    whole = documents if named else ({"site": "test"}, *documents)
+    body = "\n---\n".join(json.dumps(document, indent=1) for document in whole)
     replace(path / "site.yaml", body.encode(), mode=0o644)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from pathlib import Path
@@ -26,6 +27,15 @@ def admin(command: options.F) -> options.F:
         help="File with the admin credential. [DATA/admin.credential of a store on this host]",
     )(command)
     return options.store(command)
+
+
+def user() -> str:
+    """Who gives the command: ``name@host``."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())  # a user without an entry
+    return f"{name}@{os.uname().nodename}"
 
 
 def connect(store_url: str | None, ca: Path | None, credential: Path | None) -> AdminClient:
@@ -62,6 +72,12 @@ def show_status(found: dict[str, Any]) -> None:
     """The table of all nodes, and above it how the store itself is doing."""
     for line in store_lines(found["store"]):
         click.echo(line)
+    if any(item["state"] != "done" for item in found["rollouts"]):
+        from rackwright.cli.rollout import rollout_line
+
+        for item in found["rollouts"]:
+            if item["state"] != "done":
+                click.echo(rollout_line(item))
     rows = []
     for node in found["nodes"]:
         said = node["error"]
@@ -71,6 +87,8 @@ def show_status(found: dict[str, Any]) -> None:
             said = f"waits for the fact {node['deferred'][0]['fact']}"
         if not said and node["pending"]:
             said = f"{node['outstanding']} to do for {node['pending'][:10]}"
+        if node["at"]:
+            said = f"at {node['at']}" + (f": {said}" if said else "")
         if node["overdue"]:
             waited = ago(node["waiting_since"]).removesuffix(" ago")
             late = click.style(f"overdue, has waited for {waited}", fg="red")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -12,18 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from rackwright.cli import options
+from rackwright.cli.ask import admin, connect
 from rackwright.cli.output import print_json, show_report, worst
 from rackwright.cli.shown import Shown
 
 if TYPE_CHECKING:
     from rackwright.cli.tree import Tree
     from rackwright.client import StoreClient
+    from rackwright.keeper import Claim, Keeper
     from rackwright.provider import Registry
     from rackwright.source import Source
 
 
 @click.command()
-@click.argument("nodes", nargs=-1, required=True, metavar="NODE…")
+@click.argument("nodes", nargs=-1, metavar="[NODE…]")
 @options.site(required=True)
 @options.state
 @options.secrets
@@ -33,7 +36,14 @@ if TYPE_CHECKING:
     default="/",
     help="Plan a server's files under DIR.",
 )
-@click.option("--at", "here", default="", metavar="HOST", help="Plan as seen from this admin host.")
+@click.option(
+    "--at",
+    "here",
+    default="",
+    metavar="HOST",
+    help="Plan as seen from this admin host. [without NODE: the hostname]",
+)
+@admin
 @options.verbose
 @options.as_json
 def plan(
@@ -43,15 +53,60 @@ def plan(
     secrets_path: Path | None,
     root: Path,
     here: str,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Show as a diff what a converge of NODE… would do. Writes nothing, ever."""
+    """Show as a diff what a converge of NODE… would do. Writes nothing, ever.
+
+    Without NODE the whole site, in the order in which it would go, with what hangs off each change. Managed
+    nodes, and this host, are read; the others are told from their last reports, with --store. Exit codes:
+    0 printed; 1 the site is wrong; 2 something fails or is refused; 3 something waits for what is not in
+    the plan; 4 a node could neither be read nor is known, or the store does not answer.
+    """
+    options.log_to_stderr()
+    secrets = secrets_path or state / "secrets"
+    if nodes:
+        source = click.get_current_context().get_parameter_source("store_url")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--store goes with the plan of the whole site: leave NODE out.")
+        return _plan_nodes(
+            nodes, site, state, secrets, root, here, verbose=verbose, as_json=as_json
+        )
+    from rackwright.cli.site_lines import plan_data
+    from rackwright.cli.site_plan import plan_site
+    from rackwright.cli.site_shown import show_plan
+
+    # Why a node was not read stands in the plan itself.
+    logging.getLogger("rackwright.reach").setLevel(logging.ERROR)
+    store = connect(store_url, ca, credential) if store_url else None
+    found = plan_site(site, state=state, secrets=secrets, here=here, root=root, store=store)
+    if as_json:
+        print_json(plan_data(found))
+    else:
+        show_plan(found, verbose=verbose)
+        if store is None and any(node.by == "nothing" for node in found.nodes):
+            click.echo("what other nodes reported last is told by the store: --store URL")
+    return found.exit_code
+
+
+def _plan_nodes(
+    nodes: Sequence[str],
+    site: Path,
+    state: Path,
+    secrets: Path,
+    root: Path,
+    here: str,
+    *,
+    verbose: bool,
+    as_json: bool,
+) -> int:
     from rackwright.cli.tree import Tree, TreeSource
     from rackwright.provider import Registry
     from rackwright.run import NodeRunner
 
-    options.log_to_stderr()
     registry = Registry.installed()
     tree = Tree(site, registry, state)
     for node in nodes:
@@ -63,7 +118,7 @@ def plan(
             source=TreeSource(tree, node),
             registry=registry,
             state=state / node,
-            secrets=secrets_path or state / "secrets",
+            secrets=secrets,
             here=here,
             root=root,
         )
@@ -167,10 +222,17 @@ def agent(asked: _Asked, node: str | None, root: Path) -> int:
 @_converging
 def delegate(asked: _Asked, nodes: tuple[str, ...], here: str) -> int:
     """Converge managed nodes from this admin host, each on its own."""
-    return _go(asked, nodes, here=here)
+    return _go(asked, nodes, here=here, leased=True)
 
 
-def _go(asked: _Asked, nodes: Sequence[str], *, here: str, root: Path = Path("/")) -> int:
+def _go(
+    asked: _Asked,
+    nodes: Sequence[str],
+    *,
+    here: str,
+    root: Path = Path("/"),
+    leased: bool = False,
+) -> int:
     from rackwright.daemon import Pace, serve
     from rackwright.delegate import loops
 
@@ -181,9 +243,11 @@ def _go(asked: _Asked, nodes: Sequence[str], *, here: str, root: Path = Path("/"
     stop = threading.Event()
     shown = Shown(as_json=asked.as_json, verbose=asked.verbose, lines=not once)
     origin = _Origin(asked.store_url, asked.ca, asked.site, asked.token, asked.state)
+    keepers = _Keepers(origin, asked.state) if leased and not asked.why_run else None
     made = loops(
         nodes,
         origin.source,
+        claim=keepers.claim if keepers is not None else lambda _node: None,
         registry=origin.registry,
         state=asked.state,
         secrets=asked.secrets,
@@ -197,9 +261,48 @@ def _go(asked: _Asked, nodes: Sequence[str], *, here: str, root: Path = Path("/"
     )
     if once:
         shown.nodes(len(made))
-    serve(made, stop, origin.client, once=once)
+    if keepers is not None:
+        keepers.start()
+    try:
+        serve(made, stop, origin.client, once=once)
+    finally:
+        if keepers is not None:
+            keepers.close()
     code = shown.end()
     return 130 if stop.is_set() and once else code
+
+
+class _Keepers:
+    """The leases of managed nodes that are converged by hand, each with the node's own credential."""
+
+    def __init__(self, origin: _Origin, state: Path) -> None:
+        self._origin, self._state = origin, state
+        self._kept: list[tuple[Keeper, Claim]] = []
+
+    def claim(self, node: str) -> Claim | None:
+        """None without a store: then nobody else is known of."""
+        from rackwright.keeper import Claim, Keeper
+
+        if self._origin.client is None:
+            return None
+        claim = Claim(node, self._state / node)
+        keeper = Keeper(self._origin.client, self._origin.key(node))
+        self._kept.append((keeper, claim))
+        return claim
+
+    def start(self) -> None:
+        """Ask for all of them."""
+        for keeper, claim in self._kept:
+            keeper.start()
+            keeper.want(claim)
+
+    def close(self) -> None:
+        """Give all of them back."""
+        for keeper, claim in self._kept:
+            keeper.give_up(claim)
+        for keeper, claim in self._kept:
+            keeper.close()
+            claim.unlock()
 
 
 class _Origin:
@@ -231,8 +334,14 @@ class _Origin:
 
             self._tree.bundle(node)
             return TreeSource(self._tree, node)
-        from rackwright.source import StoreSource, credential
+        from rackwright.source import StoreSource
 
         assert self.client is not None  # noqa: S101 - __init__ sets one of the two
-        key = credential(self._state, self.client, node, self._token)
-        return StoreSource(self.client, node, key, self._state / node)
+        return StoreSource(self.client, node, self.key(node), self._state / node)
+
+    def key(self, node: str) -> str:
+        """The node's own credential at the store."""
+        from rackwright.source import credential
+
+        assert self.client is not None  # noqa: S101 - without a store nobody asks
+        return credential(self._state, self.client, node, self._token)

@@ -72,7 +72,7 @@ def shown(found: tuple[LinkState, ...]) -> str:
         state = click.style(link.state, fg=STYLE[link.state])
         if link.trust:
             state += " (trusted)"
-        said = [(item.says, ago(item.at)) for item in link.evidence] or [("", "")]
+        said = [(item.says, ago(item.at)) for item in link.evidence] or [(link.reason, "")]
         rows.append((link.node, link.port, link.peer, link.peer_port, state, *said[0]))
         rows += [("", "", "", "", "", *more) for more in said[1:]]
     return table(["node", "port", "peer", "peer port", "state", "evidence", "age"], rows)
@@ -88,6 +88,7 @@ def _data(link: LinkState) -> dict[str, Any]:
         "trust": link.trust,
         "known": link.known,
         "wrong": link.wrong[0],
+        "reason": link.reason,
         "how": link.how,
         "at": link.at,
         "evidence": msgspec.to_builtins(link.evidence),

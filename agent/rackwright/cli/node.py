@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from pathlib import Path
 
 import click
@@ -32,13 +30,6 @@ def node() -> None:
     """Show one node as the store knows it (node NAME), list all (node), or retire one."""
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())  # a user without an entry
-
-
 node.add_command(ask.node, "show")
 
 
@@ -64,7 +55,7 @@ def retire(
     What rested on nothing but its word (an export that it had mounted) may then be taken away.
     """
     client = ask.connect(store_url, ca, credential)
-    who = f"{_user()}@{os.uname().nodename}"
+    who = ask.user()
     if not yes:
         would = client.retire(name, who=who, why=why, dry_run=True)
         held = ", ".join(would["released"]) or "nothing"

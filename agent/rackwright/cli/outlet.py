@@ -306,7 +306,8 @@ def _session(
 
 
 def _feeds(node: Node, provider: AnyProvider, registry: Registry, name: str) -> list[str]:
-    """What the site's links say hangs on the outlet ``name``: ``web1:psu1``."""
+    """What the site's links say hangs on the outlet ``name``: ``web1:psu1``, or ``web1`` where the
+    power supply has no name of its own."""
     noun = registry.nouns()["outlet"]
 
     def canonical(written: str) -> str:
@@ -317,7 +318,9 @@ def _feeds(node: Node, provider: AnyProvider, registry: Registry, name: str) -> 
 
     wanted = canonical(name)
     return [
-        f"{link.peer}:{link.peer_port}"
+        link.peer
+        if link.peer_port == f"{node.name}/{link.port}"
+        else f"{link.peer}:{link.peer_port}"
         for link in node.links
         if canonical(link.port.removeprefix("outlet/")) == wanted
     ]

@@ -23,6 +23,16 @@ STATE_STYLE = {
     "stale": "magenta",
     "never seen": "magenta",
     "retired": "cyan",
+    "alive": "green",
+    "held": "green",
+    "coming": "cyan",
+    "leaving": "magenta",
+    "draining": "magenta",
+    "draining,": "red",
+    "drained": "cyan",
+    "drained,": "cyan",
+    "silent": "red",
+    "unplaced": "red",
     "failed": "red",
     "refused": "red",
     "unreachable": "red",
@@ -116,11 +126,13 @@ def _show_outcome(outcome: Outcome, would: str) -> None:
         click.echo(f"      {outcome.why}")
     if outcome.action in ("create", "update"):
         for change in outcome.changes:
-            for text in _field(change, fresh=outcome.action == "create"):
+            for text in field_lines(change, fresh=outcome.action == "create"):
                 click.echo(f"      {text}")
 
 
-def _field(change: FieldChange, *, fresh: bool) -> list[str]:
+def field_lines(change: FieldChange, *, fresh: bool, nothing: str = "nothing") -> list[str]:
+    """One field's change as a diff. ``fresh``: of something that is made; ``nothing`` is shown for an
+    old value that is not there."""
     old, new = change.old, change.new
     if isinstance(new, str) and ("\n" in new or (isinstance(old, str) and "\n" in old)):
         import difflib
@@ -130,7 +142,8 @@ def _field(change: FieldChange, *, fresh: bool) -> list[str]:
         return [f"{change.field}:", *(_diff_line(line) for line in lines)]
     if fresh:
         return [f"{change.field}: {click.style(_value(new), fg='green')}"]
-    was, will = click.style(_value(old), fg="red"), click.style(_value(new), fg="green")
+    was = click.style(nothing if old is None else _value(old), fg="red")
+    will = click.style(_value(new), fg="green")
     return [f"{change.field}: {was} → {will}"]
 
 

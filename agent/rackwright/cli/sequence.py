@@ -219,8 +219,9 @@ def show_waiting(found: dict[str, Any]) -> None:
             arrow = "  " if not depth else "  " + "   " * (depth - 1) + "└─ "
             state = click.style(step["state"], fg=STANDS_STYLE.get(step["state"], "magenta"))
             when = f", {ago(step['since'])}" if step["since"] else ""
-            tell = "" if step["state"] in ("node", "fact") else f"  {state}{when}"
-            click.echo(f"{arrow}{step['what']}{tell}")
+            tell = "" if step["state"] in ("node", "fact", "rollout") else f"  {state}{when}"
+            why = f" ({step['why']})" if step["why"] else ""
+            click.echo(f"{arrow}{step['what']}{tell}{why}")
         colour = STATE_STYLE.get(chain["kind"], "magenta")
         said = click.style(f"{chain['kind']}:", fg=colour, bold=True)
         click.echo(f"    {said} {chain['error']}")

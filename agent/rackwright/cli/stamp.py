@@ -101,6 +101,12 @@ class Kept(msgspec.Struct, frozen=True):
     bundle: Bundle
     contradicted: dict[str, str]
     """As in `Gates`."""
+    paths: dict[str, tuple[str, ...]]
+    """As in `Gates`."""
+    beside: msgspec.Raw
+    """`rackwright.cli.beside.Beside`, null where nothing is beside the node."""
+    rollouts: tuple[str, ...] = ()
+    """The proposals that go out wave by wave."""
 
 
 def recall(path: Path, now: Stamp) -> Kept | None:

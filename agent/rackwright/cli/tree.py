@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rackwright.cli.last_run import note_run
 from rackwright.cli.neighbours import Neighbours
 from rackwright.cli.stamp import Kept, Stamp, look, recall, remember
 from rackwright.engine.ledger import Ledger
@@ -19,8 +21,11 @@ from rackwright.model.report import Report
 from rackwright.provider import Registry
 
 if TYPE_CHECKING:
+    from rackwright.cli.rolling import Turns
     from rackwright_proposals.compile import Compiled
     from rackwright_proposals.evidence import Found, LinkState
+    from rackwright_proposals.paths import Paths
+    from rackwright_proposals.redundancy import Groups
 
 LOOKED = 1.0
 """Seconds for which one look at the site's files serves all nodes of this process."""
@@ -30,11 +35,11 @@ class Tree:
     """One site on disk, compiled when it changed; shared by all nodes of this process."""
 
     def __init__(self, path: Path, registry: Registry, state: Path) -> None:
-        if not path.is_dir():
-            hint = "give a site's directory; `rackwright init DIR` makes a new one"
-            raise InputError([Problem("there is no such directory", hint, str(path))])
+        _require_directory(path)
         self.path, self._registry, self.state = path, registry, state
         self.neighbours = Neighbours(state)
+        self._turns: Turns | None = None
+        """None until a rollout is met: most sites have none."""
         self._lock = threading.Lock()
         self._looked = float("-inf")
         self._now = Stamp("", "")
@@ -46,8 +51,10 @@ class Tree:
         self._sent = False
         """Facts were sent since the last look, so `_now` does not say what bundles are made of."""
         self._compiled: Compiled | None = None
-        self._judged: tuple[Compiled, tuple[LinkState, ...]] | None = None
-        """The links, as told from the facts that went into that one."""
+        self._judged: tuple[Compiled, tuple[LinkState, ...], Paths] | None = None
+        """The links and the paths over them, as told from the facts that went into that one."""
+        self._groups: tuple[Mapping[str, Bundle], Groups] | None = None
+        """What is redundant in these."""
         self._site = ""
         """The site's stamp under which `_compiled` was made."""
         self._stale = False
@@ -69,8 +76,11 @@ class Tree:
             self._look()
             kept = None if self._sent else self._recall(node)
             if kept is not None:
+                self._expect(kept.rollouts)
                 return kept.bundle
-            bundles = _sound(self._up_to_date()).bundles
+            compiled = _sound(self._up_to_date())
+            bundles, names = compiled.bundles, tuple(compiled.rollouts)
+            self._expect(names)
             if node not in bundles:
                 import difflib
 
@@ -79,10 +89,31 @@ class Tree:
                 hint = f"did you mean {near[0]}?" if near else known
                 raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
             if not self._sent:
-                now = Kept(self._now, bundles[node], self._contradicted(node))
+                now = self._keep(node)
                 remember(self._file(node), now)
                 self._kept[node] = now
             return bundles[node]
+
+    def _keep(self, node: str) -> Kept:
+        from rackwright.cli.beside import Beside, beside
+        from rackwright_proposals.evidence import contradicted
+        from rackwright_proposals.redundancy import Groups, groups_of
+
+        compiled = _sound(self._up_to_date())
+        bundles = compiled.bundles
+        links, paths = self._led()
+        if self._groups is None or self._groups[0] is not bundles:
+            found = Groups(groups_of({name: item.node for name, item in bundles.items()}))
+            self._groups = (bundles, found)
+        near = beside(node, bundles, self._groups[1])
+        return Kept(
+            self._now,
+            bundles[node],
+            contradicted(links).get(node, {}),
+            dict(paths.get(node, {})),
+            msgspec.Raw(b"null" if near == Beside() else msgspec.json.encode(near)),
+            tuple(compiled.rollouts),
+        )
 
     def links(self) -> tuple[LinkState, ...]:
         """The links of the site, held against the facts known under the state directory. Raises
@@ -91,28 +122,86 @@ class Tree:
             self._look()
             return self._links()
 
-    def contradicted(self, node: str) -> dict[str, str]:
-        """The node's ports at which somebody else is seen than the site says, and why that is so."""
+    def gates(self, node: str, known: Gates) -> Gates:
+        """``known`` with what the links of ``node`` say: what is contradicted there, the paths over it,
+        whose turn it is, and the last live feeds."""
         with self._lock:
             self._look()
             kept = None if self._sent else self._recall(node)
-            return kept.contradicted if kept is not None else self._contradicted(node)
+            if kept is None:
+                kept = self._keep(node)
+        gates = msgspec.structs.replace(known, contradicted=kept.contradicted, paths=kept.paths)
+        if bytes(kept.beside) == b"null":
+            return gates
+        from rackwright.cli.beside import Beside, gates_beside
 
-    def _contradicted(self, node: str) -> dict[str, str]:
-        from rackwright_proposals.evidence import contradicted
-
-        return contradicted(self._links()).get(node, {})
+        near = msgspec.json.decode(kept.beside, type=Beside)
+        return gates_beside(node, near, self.state, gates)
 
     def _links(self) -> tuple[LinkState, ...]:
+        return self._led()[0]
+
+    def _led(self) -> tuple[tuple[LinkState, ...], Paths]:
+        """The links, and the paths over them."""
         from rackwright.model.resource import Resource
         from rackwright_proposals.evidence import judge
+        from rackwright_proposals.paths import paths_of
 
         compiled = _sound(self._up_to_date())
         if self._judged is None or self._judged[0] is not compiled:
             spelling = self._registry.nouns().get("port", Resource).spelling
-            links = judge(compiled.bundles, found_under(self.state), spelling)
-            self._judged = (compiled, links)
-        return self._judged[1]
+            found = found_under(self.state)
+            links = judge(compiled.bundles, found, spelling)
+            paths = paths_of(compiled.bundles, links, found, spelling)
+            self._judged = (compiled, links, paths)
+        return self._judged[1:]
+
+    def later(self, node: str, bundle: Bundle) -> dict[str, str]:
+        """What of ``bundle`` waits for its turn in a rollout, as in `Gates.later`."""
+        with self._lock:
+            self._look()
+            kept = None if self._sent else self._recall(node)
+            names = kept.rollouts if kept else tuple(_sound(self._up_to_date()).rollouts)
+            turns = self._expect(names)
+            if turns is None or turns.settled(node, bundle, names):
+                return {}
+            compiled = _sound(self._up_to_date())
+            return turns.later(node, compiled.bundles, compiled.rollouts)
+
+    def rollouts(self) -> list[dict[str, Any]]:
+        """Every rollout and where it stands. Raises InputError when the site is wrong."""
+        from rackwright_store.rollouts import rollouts_data
+
+        with self._lock:
+            self._look()
+            compiled = _sound(self._up_to_date())
+            turns = self._expect(compiled.rollouts)
+            if turns is None:
+                return []
+            return rollouts_data(turns.rolling(compiled.bundles, compiled.rollouts))
+
+    def note_report(self, report: Report) -> None:
+        """A run of this process came to its end."""
+        with self._lock:
+            turns = self._turns
+        if turns is not None:
+            turns.note_report(report)
+
+    def note_ledger(self, node: str, ledger: Ledger) -> None:
+        """``node`` has this ledger now."""
+        self.neighbours.note(node, ledger)
+        with self._lock:
+            turns = self._turns
+        if turns is not None:
+            turns.note_ledger(node, ledger)
+
+    def _expect(self, rollouts: Collection[str]) -> Turns | None:
+        """What looks after ``rollouts``; None while there is nothing to look after."""
+        if rollouts and self._turns is None:
+            from rackwright.cli.rolling import Turns
+
+            self._turns = Turns(self.state)
+        return self._turns
 
     def send_facts(self, node: str, facts: Facts) -> None:
         """Render with ``facts``, which lie in the node's state directory, from now on."""
@@ -157,13 +246,25 @@ class Tree:
         return made
 
     def _compile(self) -> Compiled:
-        from rackwright_proposals.compile import compile_site
-        from rackwright_proposals.tree import Source, read_tree
+        return compile_tree(self.path, self._registry, _facts_under(self.state))
 
-        files = read_tree(self.path).files
-        source = Source(files, commit_of(self.path) or _hash(files))
-        facts = _facts_under(self.state)
-        return compile_site(source, self._registry.nouns(), facts, self._registry.platforms)
+
+def compile_tree(path: Path, registry: Registry, facts: Mapping[str, Facts]) -> Compiled:
+    """The site at ``path`` with ``facts``, problems and all. Raises InputError when there is no such
+    directory."""
+    from rackwright_proposals.compile import compile_site
+    from rackwright_proposals.tree import Source, read_tree
+
+    _require_directory(path)
+    files = read_tree(path).files
+    source = Source(files, commit_of(path) or _hash(files))
+    return compile_site(source, registry.nouns(), facts, registry.platforms)
+
+
+def _require_directory(path: Path) -> None:
+    if not path.is_dir():
+        hint = "give a site's directory; `rackwright init DIR` makes a new one"
+        raise InputError([Problem("there is no such directory", hint, str(path))])
 
 
 class TreeSource:
@@ -171,10 +272,14 @@ class TreeSource:
     beside this node's, so that a need is met when its node was converged with the same ``--state``."""
 
     collects = False
+    epoch = 0
 
     def __init__(self, tree: Tree, node: str) -> None:
         self._tree, self._node = tree, node
         self._last: Bundle | None = None
+
+    def forget(self) -> None:
+        """Without a store there is no lease, and nobody else."""
 
     def send_facts(self, facts: Facts) -> None:
         self._tree.send_facts(self._node, facts)
@@ -185,15 +290,18 @@ class TreeSource:
 
     def gates(self) -> Gates:
         gates = self._tree.neighbours.gates(self._node, self._last or self.bundle())
-        contradicted = self._tree.contradicted(self._node)
-        return msgspec.structs.replace(gates, contradicted=contradicted) if contradicted else gates
+        gates = self._tree.gates(self._node, gates)
+        later = self._tree.later(self._node, self._last or self.bundle())
+        return msgspec.structs.replace(gates, later=later) if later else gates
 
     def deliver(self, report: Report) -> None:
-        """Nowhere to go: the state directory's ledger and facts are all that is kept."""
+        """Nowhere to go but the state directory, where rollouts and the nodes beside look for it."""
+        note_run(self._tree.state / self._node, report)
+        self._tree.note_report(report)
 
     def mirror(self, ledger: Ledger) -> None:
         """The ledger on disk is the only one; the nodes of this process hear of it."""
-        self._tree.neighbours.note(self._node, ledger)
+        self._tree.note_ledger(self._node, ledger)
 
     def mirrored(self) -> Ledger | None:
         return None

@@ -179,6 +179,11 @@ class Watch:
     def _end(self, status: Mapping[str, Any], code: int) -> int:
         self._hide()
         if code:
+            from rackwright.cli.rollout import rollout_line
+
+            for item in status["rollouts"]:
+                if item["state"] != "done":
+                    click.echo(rollout_line(item))
             show_standstill(undone(status))
         else:
             count = sum(total(status).values())

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
@@ -21,10 +22,11 @@ from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.engine.masking import masked
 from rackwright.engine.outcomes import Progress, outcomes
 from rackwright.engine.plan import differences, make_plan
+from rackwright.engine.ports import Ports, leading_to, ports_of
 from rackwright.engine.spool import new_id
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.change import Change, Step, Wanted
+from rackwright.model.change import Change, Plan, Step, Wanted
 from rackwright.model.errors import (
     Permanent,
     RackwrightError,
@@ -35,7 +37,9 @@ from rackwright.model.errors import (
 from rackwright.model.report import Outcome, Report
 from rackwright.model.resource import Resource
 from rackwright.model.secret import Masker
-from rackwright.provider import AnyProvider, Session
+from rackwright.provider import AnyProvider, Session, trials
+
+T = TypeVar("T")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +54,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stop: threading.Event = msgspec.field(default_factory=threading.Event)
     """When set, the resource in hand is finished and the rest left for the next run."""
     mirror: Callable[[Ledger], None] = lambda _: None
-    """Sends the ledger where it survives this host. Must not raise."""
+    """Sends the ledger where it survives this host. Called before the first write of a run and after
+    the last. Where it raises Temporary before, nothing is sent; after, that is no matter of this run."""
     progress: Callable[[int, int, str], None] = lambda _sent, _of, _next: None
     """Hears how many steps of how many are sent, and which resource is next."""
 
@@ -101,6 +106,8 @@ class _Run:
         self.observed: Mapping[Address, Resource] = {}
         self.decision: Decision | None = None
         self.progress = Progress()
+        self.on_trial: frozenset[Address] = frozenset()
+        """What cuts our path, and the device takes back unless it is confirmed; see `rackwright.provider.Trials`."""
         self.lost = ""
         """Why the session broke, when it did."""
         self.saved = False
@@ -155,17 +162,35 @@ class _Run:
         )
         acts = any(change.action != "release" for change in plan.changes)
         cuts = any(guard.severs(change) for change in plan.changes)
+        carriers = self.carriers(observed) if cuts else {}
+        refused = self.provider.refuse(plan.changes, observed) if acts else {}
+        undoes = self.provider.undoes or trials(self.provider) is not None
         return decide(
             plan,
             said,
             observed,
             self.ledger,
             self.job.gates,
-            carriers=self.carriers(observed) if cuts else (),
-            undoes=self.provider.undoes,
-            refused=self.provider.refuse(plan.changes, observed) if acts else {},
-            contradicted=self.contradicted() if acts else {},
+            carriers=carriers,
+            undoes=undoes,
+            refused={**refused, **self.irrevocable(plan, carriers, observed)},
+            ports=ports_of(self.job.gates, self.provider) if acts else Ports(),
+            node=self.job.bundle.node.name,
         )
+
+    def irrevocable(
+        self, plan: Plan, carriers: Mapping[Address, str], observed: Mapping[Address, Resource]
+    ) -> Mapping[Address, str]:
+        """What cuts our path and this device, whose platform can, would not take back, and why. The
+        rest goes on trial."""
+        trying = trials(self.provider)
+        if not carriers or trying is None:
+            return {}
+        path = guard.with_foundations(carriers, observed)
+        cutting = [c for c in plan.changes if c.address in path and guard.severs(c)]
+        found = trying.irrevocable(self.session, cutting) if cutting else {}
+        self.on_trial = frozenset(c.address for c in cutting if c.address not in found)
+        return found
 
     def reserved(self, seen: Resource) -> bool:
         """Whether the platform keeps this one to itself (VLANs 1 and 1002 to 1005)."""
@@ -180,26 +205,14 @@ class _Run:
                 return True
         return False
 
-    def carriers(self, observed: Mapping[Address, Resource]) -> Collection[Address]:
-        """What carries our path: as the device can tell, and by the links to the host we run on."""
-        found = set(self.provider.carriers(self.session, observed))
-        ours = [link.port for link in self.job.bundle.node.links if link.peer == self.job.here]
-        kinds = [kind for kind in self.provider.resources if kind.fixture]
-        found.update(address for port in ours for address in self.called(port, kinds))
+    def carriers(self, observed: Mapping[Address, Resource]) -> Mapping[Address, str]:
+        """What carries our path, and from which host: by the links and paths, and as the device can
+        tell."""
+        job, provider = self.job, self.provider
+        found: dict[Address, str] = leading_to(job.here, job.bundle.node, job.gates, provider)
+        for address in provider.carriers(self.session, observed):
+            found.setdefault(address, "")
         return found
-
-    def contradicted(self) -> dict[Address, str]:
-        """The resources at whose port somebody else is seen than the site says."""
-        kinds = [kind for kind in self.provider.resources if kind.linked]
-        ports = self.job.gates.contradicted.items()
-        return {address: why for port, why in ports for address in self.called(port, kinds)}
-
-    def called(self, port: str, kinds: Iterable[type[Resource]]) -> Iterator[Address]:
-        """What a link's port is called as a resource of one of ``kinds``."""
-        for kind in kinds:
-            # A noun may have no such name: an outlet is not called eth0.
-            with suppress(Permanent, ValueError):
-                yield self.provider.canonical(kind(name=port)).address
 
     def render(self, allowed: Sequence[Change], observed: Mapping[Address, Resource]) -> list[Step]:
         """The steps of ``allowed``; what cannot be rendered fails by itself."""
@@ -237,14 +250,21 @@ class _Run:
     def intend(self, said: Declarations, allowed: Sequence[Change]) -> None:
         entries = {item.address: item.entry for item in said.items}
         self.keep(ledgers.intend(self.ledger, allowed, entries, _notified_by(said, allowed)))
+        try:
+            self.job.mirror(self.ledger)
+        except Temporary:
+            self.keep(self.before)  # nothing was sent, so nothing was begun
+            raise
 
-    def keep(self, ledger: Ledger) -> None:
+    def keep(self, ledger: Ledger) -> bool:
+        """Whether there was anything to write."""
         # Read back from disk a tuple is a list: what is written the same is the same.
         same = ledger == self.ledger or ledgers.encode(ledger) == ledgers.encode(self.ledger)
-        if not same or not self.file.exists():
-            self.file.store(ledger)
-            self.ledger = ledger
-            self.job.mirror(ledger)
+        if same and self.file.exists():
+            return False
+        self.file.store(ledger)
+        self.ledger = ledger
+        return True
 
     def commit(self, decision: Decision, steps: Sequence[Step]) -> None:
         """Send the steps, one by one or, where the platform can, as one."""
@@ -277,8 +297,12 @@ class _Run:
         held against ``addresses``."""
         began = time.monotonic()
         refusal = None
+        trying = trials(self.provider) if self.on_trial.intersection(addresses) else None
         try:
-            self.provider.commit(self.session, steps)
+            if trying is not None:
+                trying.commit_on_trial(self.session, steps)
+            else:
+                self.provider.commit(self.session, steps)
         except Unreachable as error:
             self.lost = str(error)
             self.hold(addresses, Held("failed", f"the session was lost: {error}"))
@@ -439,8 +463,26 @@ class _Run:
             },
             due=[name for name in self.due(said, decision) if name not in progress.notified],
             unsaved=self.unsaved and not self.startup_agrees,
+            purged=self.purged(said, decision),
         )
-        self.keep(settled)
+        if self.keep(settled):
+            with suppress(Temporary):
+                self.job.mirror(settled)
+
+    def purged(self, said: Declarations, decision: Decision) -> set[str]:
+        """The types of `Bundle.purge` of which nothing undeclared is left, or was once."""
+        declared = {item.address for item in said.items}
+        rest = {
+            change.address.type
+            for change in decision.plan.changes
+            if change.action == "remove"
+            and change.address not in declared
+            and self.before.get(change.address) is None
+            and change.address not in self.progress.verified
+        }
+        return {
+            kind for kind in self.job.bundle.purge if kind not in rest or kind in self.before.purged
+        }
 
     def outcomes(self) -> tuple[Outcome, ...]:
         if self.said is None or self.decision is None:

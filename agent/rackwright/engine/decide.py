@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,6 +10,7 @@ from rackwright.engine import gate, guard
 from rackwright.engine.declared import Declarations
 from rackwright.engine.ledger import Ledger
 from rackwright.engine.plan import missing
+from rackwright.engine.ports import Ports
 from rackwright.model.address import Address
 from rackwright.model.bundle import Gates
 from rackwright.model.change import Change, Plan
@@ -23,6 +24,11 @@ class Held(msgspec.Struct, frozen=True):
     state: State
     why: str
     waits_for: tuple[str, ...] = ()
+
+
+FORCED = frozenset({"force_off", "graceful_off"})
+"""What the site says as ``power`` of an outlet or a blade where it means to switch off a node that
+answers: at once, or by asking that node to shut down by itself."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -44,14 +50,16 @@ def decide(
     ledger: Ledger,
     gates: Gates,
     *,
-    carriers: Collection[Address] = (),
+    carriers: Mapping[Address, str] | None = None,
     undoes: bool = False,
     refused: Mapping[Address, str] | None = None,
-    contradicted: Mapping[Address, str] | None = None,
+    ports: Ports | None = None,
+    node: str = "",
 ) -> Decision:
-    """``carriers`` carry our path to the device, ``undoes`` says that the platform takes back what is
-    not confirmed, ``refused`` is what the platform itself will not have of ``plan``, ``contradicted``
-    the resources at whose port somebody else is seen than the site says."""
+    """``carriers`` carry our path to the device (see `guard.refusals`), ``undoes`` says that the
+    platform takes back what is not confirmed, ``refused`` is what the platform itself will not have of
+    ``plan``, ``ports`` what ``gates`` say of the ports of ``node``, by the addresses that these have."""
+    ports = ports or Ports()
     held: dict[Address, Held] = {
         address: Held("failed", f"the device has no {address}")
         for address in missing(said.items, observed)
@@ -59,14 +67,22 @@ def decide(
     destroy = {item.address for item in said.items if item.declared.destroy}
     destroy |= {entry.address for entry in ledger.entries.values() if entry.destroy}
     guarded = guard.refusals(
-        plan.changes, observed=observed, carriers=carriers, undoes=undoes, destroy=destroy
+        plan.changes, observed=observed, carriers=carriers or {}, undoes=undoes, destroy=destroy
     )
-    linked = gate.refusals(plan.changes, contradicted or {})
-    for address, why in {**(refused or {}), **linked, **guarded}.items():
+    linked = gate.refusals(plan.changes, ports.contradicted)
+    forced = {item.address for item in said.items if item.declared.data.get("power") in FORCED}
+    feeds = guard.last_feeds(plan.changes, ports.last_feeds, forced)
+    for address, why in {**(refused or {}), **feeds, **linked, **guarded}.items():
         held.setdefault(address, Held("refused", why))
+    digests = {item.address: item.declared.digest for item in said.items}
+    for address, why in gate.later(plan.changes, digests, said.names, ledger, gates).items():
+        held.setdefault(address, Held("blocked", why))
     needs = {item.address: item.declared.needs for item in said.items}
     for address, waits in gate.waits(plan.changes, needs, said.names, gates).items():
         held.setdefault(address, Held("blocked", "", waits))
+    turns = gate.out_of_turn(plan.changes, ports.turns, said.names, node)
+    for address, (why, waits) in turns.items():
+        held.setdefault(address, Held("blocked", why, waits))
     for change in plan.changes:
         if change.address not in held and (waits := unmet(change, plan, said, held)):
             held[change.address] = Held("blocked", "", waits)

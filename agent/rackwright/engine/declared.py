@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,10 +13,25 @@ from rackwright.engine.ledger import Entry, Ledger, entry_of
 from rackwright.engine.plan import Item
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Declared
+from rackwright.model.change import Change
 from rackwright.model.errors import Permanent, RackwrightError
 from rackwright.model.resource import Resource, from_data, to_data
 from rackwright.model.secret import names_in, reveal
-from rackwright.provider import AnyProvider
+
+
+class Platform(Protocol):
+    """What of a provider needs no device."""
+
+    platform: str
+    resources: frozenset[type[Resource]]
+
+    def canonical(self, resource: Resource) -> Resource:
+        """As `rackwright.provider.Provider` has it."""
+
+    def refuse(
+        self, changes: Sequence[Change], observed: Mapping[Address, Resource]
+    ) -> Mapping[Address, str]:
+        """As `rackwright.provider.Provider` has it."""
 
 
 class Declarations(msgspec.Struct, frozen=True, dict=True):
@@ -50,7 +65,7 @@ class Declarations(msgspec.Struct, frozen=True, dict=True):
 
 
 def prepare(
-    bundle: Bundle, provider: AnyProvider, ledger: Ledger, secrets: Mapping[str, str]
+    bundle: Bundle, provider: Platform, ledger: Ledger, secrets: Mapping[str, str]
 ) -> Declarations:
     """Type, reveal and canonicalise what ``bundle`` declares.
 
@@ -134,7 +149,7 @@ def _spellings(
     address: Address,
     data: Mapping[str, Any],
     kinds: Mapping[str, type[Resource]],
-    provider: AnyProvider,
+    provider: Platform,
 ) -> set[str]:
     """The canonical addresses that a resource which cannot be used may have."""
     kind = kinds.get(address.type)
@@ -151,7 +166,7 @@ def _spellings(
     return found
 
 
-def _hindrance(entry: Entry, kinds: Mapping[str, type[Resource]], provider: AnyProvider) -> str:
+def _hindrance(entry: Entry, kinds: Mapping[str, type[Resource]], provider: Platform) -> str:
     """Why the platform cannot look at or remove ``entry`` now; empty when it can, or never could."""
     kind = kinds.get(entry.type)
     if kind is None:

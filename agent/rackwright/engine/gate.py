@@ -1,11 +1,12 @@
-"""The gate: a change with unmet needs on another node waits, a removal waits the other way, and what
-rests on a link that is not as declared is refused. Pure."""
+"""The gate: a change with unmet needs on another node waits, a removal waits the other way, a rollout
+has one wave after the other, and what rests on a link that is not as declared is refused. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from rackwright.engine.guard import severs
+from rackwright.engine.ledger import Ledger
 from rackwright.model.address import Address
 from rackwright.model.bundle import Gates, Need
 from rackwright.model.change import Change
@@ -40,6 +41,67 @@ def waits(
             continue
         if unmet:
             found[change.address] = unmet
+    return found
+
+
+def later(
+    changes: Iterable[Change],
+    digests: Mapping[Address, str],
+    names: Mapping[Address, str],
+    ledger: Ledger,
+    gates: Gates,
+) -> dict[Address, str]:
+    """The changes whose turn in a rollout has not come, each with the reason.
+
+    ``digests`` are those of what is declared. What was seen as it is declared now, and is not any more,
+    has drifted: no revision brought that change, so it waits for no rollout.
+    """
+    found: dict[Address, str] = {}
+    if not gates.later:
+        return found
+    for change in changes:
+        if change.action == "notify":
+            continue
+        address, entry = change.address, ledger.get(change.address)
+        digest = digests.get(address)
+        key = names.get(address, str(address))
+        if digest is not None:
+            if entry is not None and entry.seen == digest:
+                continue
+        elif entry is None:  # by `purge`
+            if address.type in ledger.purged:
+                continue
+            key = f"{address.type}/*"
+        if key in gates.later:
+            found[address] = gates.later[key]
+    return found
+
+
+def out_of_turn(
+    changes: Iterable[Change],
+    turns: Mapping[Address, tuple[str, ...]],
+    names: Mapping[Address, str],
+    node: str,
+) -> dict[Address, tuple[str, tuple[str, ...]]]:
+    """The changes that cut what another side makes redundant, and whose turn it is not: each with why
+    and with the addresses that it waits for. ``turns`` is as in `Gates`, by our own addresses."""
+    found: dict[Address, tuple[str, tuple[str, ...]]] = {}
+    for change in changes:
+        waits = turns.get(change.address)
+        if waits is None or not severs(change):
+            continue
+        if waits:
+            why = (
+                f"waits until {', '.join(waits)} is verified: what is redundant is never cut on two "
+                "sides at once"
+            )
+        else:
+            waits = (f"{node}:{names.get(change.address, change.address)}",)
+            why = (
+                "waits for its turn: it is not as it was verified, which is reported first, since what "
+                "is redundant is never cut on two sides at once"
+            )
+        found[change.address] = (why, waits)
     return found
 
 

@@ -15,14 +15,14 @@ def refusals(
     changes: Iterable[Change],
     *,
     observed: Mapping[Address, Resource],
-    carriers: Collection[Address],
+    carriers: Mapping[Address, str],
     undoes: bool,
     destroy: Collection[Address],
 ) -> dict[Address, str]:
     """The changes that are refused, each with its reason.
 
-    ``carriers`` are the resources through which we reach this device; what they rest on (a port's
-    VLAN) carries us too. ``undoes`` says that the platform takes back what is not confirmed.
+    ``carriers`` are the resources through which we reach this device, each with the host whose path it
+    carries (empty: the session that we have); what they rest on (a port's VLAN) carries us too. ``undoes`` says that the platform takes back what is not confirmed.
     ``destroy`` are the resources on which the site says ``destroy: true``.
     """
     path = with_foundations(carriers, observed)
@@ -38,10 +38,31 @@ def refusals(
                 continue
         if change.address in path and not undoes and after.severs(change.before):
             found[change.address] = (
-                "this carries the path by which the device is reached, and the platform cannot "
+                f"{_carried(change.address, path[change.address])}, and the platform cannot "
                 "undo by itself; move the path first, or change it by hand on the console"
             )
     return found
+
+
+def _carried(address: Address, host: str) -> str:
+    if host:
+        return f"{address} carries the path from {host} by which the device is reached"
+    return "this carries the path by which the device is reached"
+
+
+def last_feeds(
+    changes: Iterable[Change], feeds: Mapping[Address, str], forced: Collection[Address]
+) -> dict[Address, str]:
+    """The changes that are refused because they take the last power of a node that answers. ``feeds``
+    are the outlets and slots that give it, each with what would be lost; on those in ``forced`` the
+    site says that it is meant."""
+    return {
+        change.address: (
+            f"{feeds[change.address]}; say `power: force_off` on it to switch it off all the same"
+        )
+        for change in changes
+        if change.address in feeds and change.address not in forced and severs(change)
+    }
 
 
 def severs(change: Change) -> bool:
@@ -60,15 +81,15 @@ def _aim(change: Change) -> Resource | None:
 
 
 def with_foundations(
-    carriers: Collection[Address], observed: Mapping[Address, Resource]
-) -> frozenset[Address]:
-    """``carriers`` and all that they rest on, as observed."""
-    found: set[Address] = set()
-    look = list(carriers)
+    carriers: Mapping[Address, str], observed: Mapping[Address, Resource]
+) -> dict[Address, str]:
+    """``carriers`` and all that they rest on, as observed, each with its host."""
+    found: dict[Address, str] = {}
+    look = list(carriers.items())
     while look:
-        address = look.pop()
+        address, host = look.pop(0)
         if address not in found:
-            found.add(address)
+            found[address] = host
             if address in observed:
-                look.extend(observed[address].implied_needs())
-    return frozenset(found)
+                look.extend((need, host) for need in observed[address].implied_needs())
+    return found

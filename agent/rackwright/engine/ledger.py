@@ -15,7 +15,7 @@ import msgspec
 
 from rackwright.engine.files import replace
 from rackwright.model.address import Address
-from rackwright.model.bundle import Declared
+from rackwright.model.bundle import Asked, Declared, askers
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 
@@ -37,6 +37,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It was declared with ``destroy: true``."""
     intent: Literal["", "create", "update", "remove"] = ""
     """Begun and not yet seen to be done."""
+    before: str = ""
+    """While ``intent`` is under way: the digest at which it was last seen as declared."""
+    asked: tuple[Asked, ...] = ()
+    """Who asked for it last."""
+
+    @property
+    def seen(self) -> str:
+        """The digest at which it was last seen as declared; empty when it never was."""
+        return self.before if self.intent else self.digest
 
     @property
     def address(self) -> Address:
@@ -52,6 +61,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Resources still to be restarted or reloaded because of changes made."""
     unsaved: bool = False
     """The device's running configuration may hold changes of ours that its startup lacks."""
+    purged: tuple[str, ...] = ()
+    """Resource types whose undeclared rest was seen to be gone since it is ours."""
 
     def get(self, address: Address) -> Entry | None:
         """The entry of ``address``, if any."""
@@ -68,6 +79,7 @@ def entry_of(item: Declared, canonical: Mapping[str, Any], **more: Any) -> Entry
         digest=item.digest,
         needs=tuple(need.address for need in item.needs),
         destroy=item.destroy,
+        asked=askers(item),
         **more,
     )
 
@@ -83,16 +95,22 @@ def intend(
     for change in changes:
         key = str(change.address)
         known = entries.get(key)
+        seen = known.seen if known else ""
         if change.action == "create":
             # Absent when we looked: whatever stands there after a crash is taken for ours.
             fresh = declared[change.address]
-            entries[key] = msgspec.structs.replace(fresh, made=True, intent="create")
+            entries[key] = msgspec.structs.replace(fresh, made=True, intent="create", before=seen)
         elif change.action == "update":
             fresh, made = declared[change.address], bool(known and known.made)
-            entries[key] = msgspec.structs.replace(fresh, made=made, intent="update")
+            entries[key] = msgspec.structs.replace(fresh, made=made, intent="update", before=seen)
         elif change.action == "remove" and known:
-            entries[key] = msgspec.structs.replace(known, intent="remove")
-    return Ledger(entries=entries, notify=_union(ledger.notify, notify), unsaved=True)
+            entries[key] = msgspec.structs.replace(known, intent="remove", before=seen)
+    return Ledger(
+        entries=entries,
+        notify=_union(ledger.notify, notify),
+        unsaved=True,
+        purged=ledger.purged,
+    )
 
 
 def settle(
@@ -103,10 +121,11 @@ def settle(
     unsent: Mapping[Address, Entry | None],
     due: Iterable[str],
     unsaved: bool,
+    purged: Iterable[str] = (),
 ) -> Ledger:
     """The ledger after a run: ``verified`` are declared and were seen as declared, ``gone`` were
     seen not to be there or are let go, ``unsent`` were meant and never begun (with their entry from
-    before), ``due`` are the notifications still to be given."""
+    before), ``due`` are the notifications still to be given, ``purged`` the types whose undeclared rest is gone."""
     entries = dict(ledger.entries)
     for address, earlier in unsent.items():
         if earlier:
@@ -119,7 +138,7 @@ def settle(
         entries[str(address)] = msgspec.structs.replace(fresh, made=made, intent="")
     for address in gone:
         entries.pop(str(address), None)
-    return Ledger(entries=entries, notify=tuple(due), unsaved=unsaved)
+    return Ledger(entries=entries, notify=tuple(due), unsaved=unsaved, purged=tuple(sorted(purged)))
 
 
 def _union(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
@@ -154,6 +173,22 @@ class LedgerFile:
     def store(self, ledger: Ledger) -> None:
         """Keep ``ledger``; on return it is on disk."""
         replace(self.path, encode(ledger))
+
+
+class LedgerCopy(LedgerFile):
+    """A ledger that is kept elsewhere, for runs that write nothing."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(Path())
+        self._ledger = ledger
+
+    def load(self) -> Ledger:
+        """The copy."""
+        return self._ledger
+
+    def store(self, ledger: Ledger) -> None:
+        """Never: a dry run keeps no ledger."""
+        raise Permanent("a dry run has a copy of the ledger, which it must not write")
 
 
 def encode(ledger: Ledger) -> bytes:

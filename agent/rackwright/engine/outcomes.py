@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from rackwright.engine import guard
 from rackwright.engine.decide import Decision, Held
 from rackwright.engine.declared import Declarations
 from rackwright.engine.ledger import Ledger
@@ -82,6 +83,7 @@ def _of_change(change: Change, item: Item | None, progress: Progress, ledger: Le
         why=_why(held),
         waits_for=held.waits_for if held else (),
         origin=str(item.declared.origin) if item else "",
+        severs=change.before is not None and guard.severs(change),
         seconds=round(progress.seconds.get(change.address, 0.0), 3),
     )
 

@@ -26,6 +26,15 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.file}:{self.line}{at}"
 
 
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """Who asks for something: a role on a node, and the proposals that decide what it says there."""
+
+    node: str
+    """Empty: the node that it is on."""
+    proposals: tuple[str, ...]
+    """Those that put the role there or set an attribute that it reads, by name."""
+
+
 class Need(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A resource that must come first. Met, on another node, when that node has verified it at
     ``digest``; on the same node (no ``node:`` in the address) it orders the plan."""
@@ -46,6 +55,8 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notifies: tuple[str, ...] = ()
     destroy: bool = False
     """``destroy: true`` stands on it: what holds data may be shrunk or deleted."""
+    asked: tuple[Asked, ...] = ()
+    """Who asks for it, where that is more than `origin` says; see `askers`."""
 
     @property
     def address(self) -> Address:
@@ -61,6 +72,15 @@ class Deferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fact: str
     """``node:path.of.fact``"""
     origin: Origin
+    asked: tuple[Asked, ...] = ()
+    """As of `Declared`."""
+
+
+def askers(item: Declared | Deferred) -> tuple[Asked, ...]:
+    """All who ask for ``item``."""
+    origin = item.origin
+    proposals = (origin.proposal,) if origin.proposal else ()
+    return item.asked or (Asked(origin.node, proposals),)
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,10 +95,12 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     node: Node
     revision: str
-    """The commit that this was rendered from."""
+    """The commit that this was rendered from. A later one that changes nothing of it leaves it alone."""
     resources: tuple[Declared, ...] = ()
     purge: tuple[str, ...] = ()
     """Resource types whose undeclared rest is ours too."""
+    purge_asked: dict[str, tuple[Asked, ...]] = {}
+    """Who asks for that, by type."""
     deferred: tuple[Deferred, ...] = ()
     roles: tuple[str, ...] = ()
     attributes: dict[str, Value] = {}
@@ -111,11 +133,43 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contradicted: dict[str, str] = {}
     """Our port, slot or outlet → why what is on it must not be changed: somebody else is seen at the
     far end than the site says."""
+    later: dict[str, str] = {}
+    """Our ``type/name`` (``type/*`` for what `Bundle.purge` takes away) → why it is not its turn yet
+    to become what it is declared: see `rollout_of`. What was as declared before may be mended."""
+    paths: dict[str, tuple[str, ...]] = {}
+    """Host → our ports, as the site spells them, through which it reaches us; a VLAN is ``vlan/10``.
+    A host that is known and to which no port of ours is known to lead has none."""
+    turns: dict[str, tuple[str, ...]] = {}
+    """Our port, slot or outlet that something makes redundant → whole addresses of what must be verified
+    before what runs through it is cut. None: it counts as verified, so what has drifted is reported
+    first. Where it is our turn there is no entry."""
+    given: dict[str, int] = {}
+    """Our port, slot or outlet → how often it has got the turn. As long as nobody can be asked, it has
+    not."""
+    last_feeds: dict[str, str] = {}
+    """Our outlet or slot → why its power must not be cut: a node that answers has no other."""
 
     @property
     def etag(self) -> str:
-        """Changes exactly when a gate opens or closes."""
-        return _digest(self)
+        """Changes when a gate opens or closes. Whose turn it is changes it when a turn is given, so
+        that nobody is woken to learn that he has to wait. The words of `later` open nothing."""
+        later = dict.fromkeys(self.later, "")
+        return _digest(msgspec.structs.replace(self, turns={}, later=later))
+
+    @property
+    def unasked(self) -> Gates:
+        """These, for as long as nobody can be asked whose turn it is now."""
+        closed = {port: () for port in self.given if port not in self.turns}
+        return msgspec.structs.replace(self, turns={**self.turns, **closed}) if closed else self
+
+
+ROLLOUT = "rollout of "
+"""How every reason of `Gates.later` begins; then comes the proposal."""
+
+
+def rollout_of(why: str) -> str:
+    """The proposal whose rollout ``why`` says is waited for; empty when it is another reason."""
+    return why.removeprefix(ROLLOUT).split()[0].rstrip(":") if why.startswith(ROLLOUT) else ""
 
 
 def _digest(value: Any) -> str:

@@ -13,8 +13,9 @@ class FoundLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, o
     port: str
     """Our port, by its canonical name."""
     peer: str
-    """What the device says of the far end: system name, MAC address or serial number."""
+    """What the device says of the far end: system name, MAC address, serial number, UUID or IQN."""
     peer_port: str = ""
+    """Its port; of a target, its portal."""
     how: str = "lldp"
     """``lldp``, ``mac``, ``slot`` or ``iqn``."""
 

@@ -36,6 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Addresses, when blocked."""
     origin: str = ""
     """file:line@commit."""
+    severs: bool = False
+    """The change cuts traffic or power that ran through the resource (or would)."""
     seconds: float = 0.0
 
 
@@ -59,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Running configuration was saved to startup in this run."""
     facts_at: float = 0.0
     """When the node's facts were last found to be as they were sent; 0 when that is not known."""
+    epoch: int = 0
+    """Of the lease under which the run was made; 0 where none is needed."""
 
     def count(self, *states: State) -> int:
         """How many outcomes are in one of ``states``."""

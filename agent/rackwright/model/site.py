@@ -110,6 +110,8 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Any host that offers this network can use it."""
     at: str = ""
     """Only this host can use it."""
+    hosts: tuple[str, ...] = ()
+    """The hosts that can use it; empty: any."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

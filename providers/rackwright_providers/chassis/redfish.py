@@ -142,7 +142,11 @@ class Redfish:
                 for data in session.members(model.link(session.root, "Chassis"))
             },
             "systems": {
-                system.id: {**_described(system.data), "macs": _macs(session, system)}
+                system.id: {
+                    **_described(system.data),
+                    **_uuid(system.data),
+                    "macs": _macs(session, system),
+                }
                 for system in systems
             },
         }
@@ -295,6 +299,12 @@ def _described(data: Mapping[str, Any]) -> dict[str, Any]:
     found = {fact: model.text(data, name).strip() for fact, name in FACTS.items()}
     found["health"] = model.text(model.entry(data.get("Status")), "Health")
     return {fact: value for fact, value in found.items() if value}
+
+
+def _uuid(data: Mapping[str, Any]) -> dict[str, str]:
+    """The system's UUID, which its SMBIOS table has too (Redfish ComputerSystem, ``UUID``)."""
+    uuid = model.text(data, "UUID").lower()
+    return {"uuid": uuid} if uuid else {}
 
 
 def _macs(session: RedfishReader, system: model.System) -> list[str]:

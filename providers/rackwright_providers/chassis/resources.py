@@ -22,8 +22,8 @@ class Blade(Resource, frozen=True, kw_only=True):
     linked: ClassVar[bool] = True
     directives: ClassVar[frozenset[str]] = frozenset({"grace"})
 
-    power: Literal["on", "off", "graceful_off"] | None = None
-    """``graceful_off`` asks the system to shut down, and cuts its power when it has not done so
+    power: Literal["on", "off", "graceful_off", "force_off"] | None = None
+    """``force_off`` is ``off`` also when the system answers. ``graceful_off`` asks the system to shut down, and cuts its power when it has not done so
     within ``grace`` seconds. Canonical: ``off`` with a ``grace``; see `canonical_power`."""
     grace: Annotated[int, Meta(ge=0, le=3600)] | None = None
     """Seconds; None with ``power: off`` cuts the power at once."""
@@ -39,16 +39,18 @@ class Blade(Resource, frozen=True, kw_only=True):
             raise ValueError(f"a blade's name is its slot's, not {self.name!r}")
 
     def severs(self, before: Resource | None) -> bool:
-        gone = self.power in ("off", "graceful_off")
+        gone = self.power in ("off", "graceful_off", "force_off")
         return gone and getattr(before, "power", None) != "off"
 
 
 def canonical_power(blade: Blade) -> Blade:
-    """``graceful_off`` as ``off`` with a grace, so that it can be compared with what is observed."""
+    """``graceful_off`` as ``off`` with a grace and ``force_off`` as ``off`` at once, so that it can be
+    compared with what is observed."""
     if blade.power == "graceful_off":
         grace = GRACE if blade.grace is None else blade.grace
         return structs.replace(blade, power="off", grace=grace)
-    return structs.replace(blade, grace=None)
+    power = "off" if blade.power == "force_off" else blade.power
+    return structs.replace(blade, power=power, grace=None)
 
 
 NOUNS = (Blade,)

@@ -24,8 +24,11 @@ class Outlet(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "outlet"
     fixture: ClassVar[bool] = True
     linked: ClassVar[bool] = True
+    directives: ClassVar[frozenset[str]] = frozenset({"power"})
 
     state: Literal["on", "off"] | None = None
+    power: Literal["force_off"] | None = None
+    """With ``state: off``: also when a node that answers has no other live feed."""
     label: Annotated[str, Meta(max_length=63)] | None = None
     """The outlet's name on the unit."""
     on_delay: Annotated[int, SECONDS] | None = None

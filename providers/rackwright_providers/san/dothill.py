@@ -113,6 +113,8 @@ class DotHill:
             for name, disk in sorted(dothill_steps.disks(session).items())
         }
         port = _node_name(session)
+        if port:
+            values["iqn"] = port
         links = [
             FoundLink(port=port, peer=name, how="iqn")
             for name, one in known.items()

@@ -87,6 +87,10 @@ class TgtReader:
         """See `Session.alive`."""
         return self._connection.alive()
 
+    def gone(self) -> bool:
+        """See `Session`."""
+        return self._connection.gone()
+
     def close(self) -> None:
         """See `Session.close`."""
         self._connection.close()

@@ -33,6 +33,7 @@ _DMI = {
     "vendor": "sys_vendor",
     "product": "product_name",
     "serial": "product_serial",
+    "uuid": "product_uuid",
     "board": "board_name",
     "bios": "bios_version",
 }
@@ -96,7 +97,8 @@ def discover(host: Reader) -> Facts:
     for key, family in (("default_route", 4), ("default_route6", 6)):
         for route in default_routes(base, family)[:1]:
             values[key] = {"dev": route.dev, "via": route.via}
-    return Facts(values=dict(sorted(values.items())), links=_neighbours(host))
+    links = (*_neighbours(host), *iscsi_sessions(base))
+    return Facts(values=dict(sorted(values.items())), links=tuple(sorted(links)))
 
 
 def fqdn(hostname: str, hosts: str) -> str:
@@ -177,6 +179,25 @@ def iscsi_name(base: Path) -> str:
         r"^InitiatorName=(\S+)", _text(base / "etc/iscsi/initiatorname.iscsi"), re.MULTILINE
     )
     return found[1] if found else ""
+
+
+def iscsi_sessions(base: Path) -> tuple[FoundLink, ...]:
+    """The targets that this machine is logged in to, each at its portal, as scsi_transport_iscsi shows
+    them (Linux, drivers/scsi/scsi_transport_iscsi.c). Our end is called by our iSCSI name."""
+    found = set()
+    for session in _entries(base / "sys/class/iscsi_session"):
+        target = _text(session / "targetname")
+        ours = _text(session / "initiatorname") or iscsi_name(base)
+        if _text(session / "state") != "LOGGED_IN" or not target or not ours:
+            continue
+        number = session.name.removeprefix("session")
+        for connection in _entries(base / "sys/class/iscsi_connection"):
+            if connection.name.startswith(f"connection{number}:"):
+                address = _text(connection / "persistent_address")
+                host = f"[{address}]" if ":" in address else address
+                portal = f"{host}:{_text(connection / 'persistent_port')}"
+                found.add(FoundLink(port=ours, peer=target, peer_port=portal, how="iqn"))
+    return tuple(sorted(found))
 
 
 def virtualization(base: Path) -> str:

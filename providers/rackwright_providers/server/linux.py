@@ -41,6 +41,7 @@ HANDLERS: Mapping[str, tuple[str, str]] = {
     "exec": ("commands", "ExecHandler"),
     "iscsi_session": ("iscsi", "IscsiHandler"),
     "filesystem": ("filesystems", "FilesystemHandler"),
+    "delegate": ("delegates", "DelegateHandler"),
 }
 """Type → module and class of its handler, imported when a run needs it."""
 
@@ -73,7 +74,7 @@ class Linux:
         session = (
             Host(around.root, state=around.state, stop=around.stop)
             if around.writable
-            else Reader(around.root, stop=around.stop)
+            else Reader(around.root, state=around.state, stop=around.stop)
         )
         self._root = session.root
         return session
@@ -90,6 +91,9 @@ class Linux:
         for resource in wanted.resources.values():
             if not self._hindrance(resource.kind):
                 by_handler.setdefault(HANDLERS[resource.kind], []).append(resource)
+        for kind in wanted.types:
+            if kind.listed:  # its handler gives all that there are, whichever are wanted
+                by_handler.setdefault(HANDLERS[kind.kind], [])
         found: dict[Address, Resource] = {}
         for place, resources in by_handler.items():
             found.update(self._handler(place).read(session, resources))

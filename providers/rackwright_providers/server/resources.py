@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from rackwright.model.address import Address
+from rackwright.model.address import NODE_NAME, Address
 from rackwright.model.resource import Resource
 from rackwright.model.secret import MARKER, Secret
 from rackwright_providers.server import storage_resources
@@ -555,6 +555,24 @@ class Exec(Resource, frozen=True, kw_only=True):
         return (*user, *where)
 
 
+class Delegate(Resource, frozen=True, kw_only=True):
+    """A managed node that this admin host converges. The store declares it, where it places the node;
+    its name is the node's."""
+
+    kind: ClassVar[str] = "delegate"
+    listed: ClassVar[bool] = True
+
+    state: Literal["running"] = "running"
+    """Observed as nothing while it is half there: declared here without a daemon that has taken it up,
+    or taken away and not let go yet."""
+
+    def __post_init__(self) -> None:
+        _require(NODE_NAME.fullmatch(self.name), f"{self.name!r} cannot be a node's name")
+
+    def implied_needs(self) -> tuple[Address, ...]:
+        return (Address("service", "rackwright-delegates"),)
+
+
 NOUNS = (
     File,
     Directory,
@@ -572,5 +590,6 @@ NOUNS = (
     Interface,
     Route,
     Exec,
+    Delegate,
     *storage_resources.NOUNS,
 )

@@ -106,12 +106,21 @@ class CiscoIos:
     """In ``show version``."""
     atomic = False
     undoes = False
+    """By itself; what cuts our path goes on trial (`rackwright.provider.Trials`)."""
 
     def open(self, way: Way, around: Surroundings) -> CliReader:
-        """See `cli.open_cli`."""
+        """See `cli.open_cli`. What a killed run has left on trial is taken back first; while
+        somebody else's change is on trial, Temporary is raised."""
+        from rackwright_providers.switch import ios_trial
         from rackwright_providers.transport import cli
 
-        return cli.open_cli(way, around, DIALECT)
+        session = cli.open_cli(way, around, DIALECT)
+        try:
+            ios_trial.clear(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def canonical(self, resource: Resource) -> Resource:
         """Full port names, plain VLAN ids and LAG numbers, sorted VLAN lists."""
@@ -196,6 +205,18 @@ class CiscoIos:
                 if not SECRETIVE & {address.type for address in step.addresses}:
                     raise
                 raise _discreet(error, session.via, step) from None
+
+    def irrevocable(self, session: CliReader, changes: Sequence[Change]) -> Mapping[Address, str]:
+        """See `ios_trial.irrevocable`."""
+        from rackwright_providers.switch import ios_trial
+
+        return ios_trial.irrevocable(session, changes)
+
+    def commit_on_trial(self, session: CliSession, steps: Sequence[Step]) -> None:
+        """See `ios_trial.commit`."""
+        from rackwright_providers.switch import ios_trial
+
+        ios_trial.commit(session, lambda: self.commit(session, steps))
 
     def save(self, session: CliSession) -> bool:
         """``write memory``."""

@@ -131,6 +131,11 @@ class CliReader:
             return False
         return True
 
+    def gone(self) -> bool:
+        """Whether the far end has left, as far as it is known without asking."""
+        told = getattr(self._screen.stream, "gone", None)
+        return self._screen.dead or (told is not None and bool(told()))
+
     def close(self) -> None:
         """Log out, so that a line is not left open to whoever comes next. Never raises."""
         _log_out(self._screen, self.dialect)

@@ -29,6 +29,8 @@ Reads = Callable[[str, str], bool]
 """(method, path with its query) → whether that request changes nothing on the device."""
 
 CONNECT_TIMEOUT = 10.0
+LEASED_TIMEOUT = 4.0
+"""The same under a lease: another host may reach the device when this one does not."""
 LARGEST = 16 * 1024 * 1024
 """Bytes of one answer; a device that sends more is not telling of its tables."""
 LONGEST = 300.0
@@ -110,10 +112,10 @@ class HttpReader:
         self.headers: dict[str, str] = {}
         """Sent with every request: credentials, mostly. Their values are hidden as secrets are."""
         self._reads, self._says, self._probe = reads, says, probe
-        self._recorder, self._replay = around.recorder, around.replay
+        self._recorder, self._replay, self._lease = around.recorder, around.replay, around.lease
         self._hidden: set[str] = set()
         self.hide(options.password)
-        self._http: requests.Session = http_session.new(options)
+        self._http: requests.Session = http_session.new(options, around.lease)
         self._used = False
 
     def hide(self, secret: str) -> None:
@@ -205,12 +207,15 @@ class HttpReader:
 
         if self.stop.is_set():
             raise Temporary(f"{self.via}: told to stop")
+        if self._lease is not None:
+            self._lease.check()
         # Whatever a device gives as a path stays on that device, and is what is sent.
         if not re.fullmatch(r"/[\x21-\x7e]*", path) or re.search(
             r"/\.{1,2}(?=[/?#]|$)|[\\#]", path
         ):
             raise Permanent(f"{self.via}: {self.masked(path)!r} is no path on the device")
         sent = {**self.headers, **(headers or {})}
+        longest = CONNECT_TIMEOUT if self._lease is None else LEASED_TIMEOUT
         if self._replay is not None:
             found = http_session.replayed(
                 self._replay.exchange("http", {"method": method, "path": self.masked(path)})
@@ -220,7 +225,7 @@ class HttpReader:
                 self._http,
                 self.via,
                 http_session.Request(method, self.base + path, sent, json, data),
-                timeouts=(min(CONNECT_TIMEOUT, self.options.timeout), self.options.timeout),
+                timeouts=(min(longest, self.options.timeout), self.options.timeout),
                 until=time.monotonic() + LONGEST,
                 largest=LARGEST,
                 stop=self.stop,

@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from rackwright.model.errors import RackwrightError, Rejected, Temporary, Unreachable
 from rackwright.model.site import Http
+from rackwright.provider import LeaseLike
 from rackwright_providers.transport import http_tls
 
 CHUNK = 64 * 1024
@@ -35,12 +36,17 @@ class Found(NamedTuple):
     headers: Mapping[str, str]
 
 
-def new(options: Http) -> requests.Session:
-    """A session with nothing of the environment: no proxy, no netrc, no other authorities."""
+def new(options: Http, lease: LeaseLike | None = None) -> requests.Session:
+    """A session with nothing of the environment: no proxy, no netrc, no other authorities. Its
+    connections send nothing after the end of ``lease``."""
     session = requests.Session()
     session.trust_env = False
     session.headers.update({"User-Agent": "rackwright", "Accept-Encoding": "identity"})
-    session.mount("https://", http_tls.adapter(options))
+    session.mount("https://", http_tls.adapter(options, lease))
+    if lease is not None:
+        from rackwright_providers.transport import http_lease
+
+        http_lease.guard(session, lease)
     return session
 
 

@@ -14,12 +14,14 @@ from urllib3.exceptions import SSLError as PinError
 
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.site import Http
+from rackwright.provider import LeaseLike
+from rackwright_providers.transport import leased
 from rackwright_providers.transport.http import Lost
 
 CUT = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
-def adapter(options: Http) -> HTTPAdapter:
+def adapter(options: Http, lease: LeaseLike | None = None) -> HTTPAdapter:
     """What opens connections: to a device whose certificate the system's authorities vouch for, or
     those of ``ca`` instead, or to the one with ``fingerprint``. Raises Permanent."""
     context = ssl.create_default_context()
@@ -28,6 +30,8 @@ def adapter(options: Http) -> HTTPAdapter:
             context = ssl.create_default_context(cadata=options.ca)
         except (ssl.SSLError, ValueError) as error:
             raise Permanent(f"`ca` is no certificate in PEM: {error}") from None
+    if lease is not None:
+        leased.tls_context(context, lease)
     pin = options.fingerprint.replace(":", "").lower()
     if not pin:
         return _Checked(context, {"cert_reqs": "CERT_REQUIRED"})

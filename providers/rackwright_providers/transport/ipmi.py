@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -28,7 +29,7 @@ from rackwright.model.errors import (
     Unreachable,
 )
 from rackwright.model.site import Ipmi
-from rackwright.provider import Recorder, Replay, Surroundings
+from rackwright.provider import LeaseLike, Recorder, Replay, Surroundings
 
 BMC = 0x20
 """The controller's own address (IPMI 2.0, 5.5)."""
@@ -114,6 +115,7 @@ class IpmiReader:
         stop: threading.Event,
         recorder: Recorder | None = None,
         replay: Replay | None = None,
+        lease: LeaseLike | None = None,
     ) -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
         self.via = f"ipmi {host}:{options.port}"
@@ -123,7 +125,7 @@ class IpmiReader:
         self.targets: dict[str, int] = {}
         """Addresses of controllers by the names that a provider gave them, kept with the session."""
         self._options = options
-        self._recorder, self._replay = recorder, replay
+        self._recorder, self._replay, self._lease = recorder, replay, lease
 
     def ask(self, *requests: Request) -> list[bytes | Refusal]:
         """The answers' data, without the completion code, in order. Raises Unreachable when no
@@ -172,6 +174,11 @@ class IpmiReader:
         argv = ["ipmitool", "-v", "-I", "lanplus", "-H", given.host, "-p", str(given.port)]
         argv += ["-U", given.username, "-E", "-L", "OPERATOR", "-C", str(given.cipher)]
         argv += ["-N", str(TRY_SECONDS), "-R", str(TRIES), "exec", "/dev/stdin"]
+        if self._lease is not None:
+            self._lease.check()
+            # It sends again by itself, so it must end in time by itself too, should we be paused.
+            limit = min(limit, self._lease.left())
+            argv[:0] = ["timeout", "--foreground", "--signal=KILL", f"{limit:.2f}"]
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         env["IPMI_PASSWORD"] = given.password
         try:
@@ -183,6 +190,7 @@ class IpmiReader:
                 text=True,
                 errors="replace",
                 env=env,
+                start_new_session=True,
             )
         except OSError as error:
             raise Permanent(f"ipmitool cannot be run on this host: {error.strerror}") from None
@@ -190,14 +198,18 @@ class IpmiReader:
         with process:
             while True:
                 try:
-                    return process.communicate(given_in or None, timeout=0.25)
+                    found = process.communicate(given_in or None, timeout=0.25)
+                    break
                 except subprocess.TimeoutExpired:
                     given_in = ""
                     if self.stop.is_set() or time.monotonic() > end:
-                        process.kill()
+                        os.killpg(process.pid, signal.SIGKILL)
                         if self.stop.is_set():
                             raise Temporary(f"{self.via}: told to stop") from None
                         raise Unreachable(f"{self.via}: no answer in {limit:.0f} s") from None
+        if self._lease is not None:
+            self._lease.check()  # cut off, it said nothing worth reading
+        return found
 
     def _failure(self, said: str) -> RackwrightError:
         """Why there is no session, from what ipmitool said (its lanplus.c)."""
@@ -267,7 +279,7 @@ def open_ipmi(options: Ipmi, around: Surroundings) -> IpmiReader:
         if len(text.encode()) > most:
             raise Permanent(f"the {what} has more than the {most} bytes that IPMI allows")
     kind = IpmiSession if around.writable else IpmiReader
-    session = kind(options, around.stop, around.recorder, around.replay)
+    session = kind(options, around.stop, around.recorder, around.replay, around.lease)
     (answer,) = session.ask(Request(BMC, 0x06, 0x01))
     if isinstance(answer, Refusal):
         raise failed(Request(BMC, 0x06, 0x01), answer)

@@ -72,8 +72,15 @@ class Reader:
 
     writable = False
 
-    def __init__(self, root: Path = Path("/"), *, stop: threading.Event | None = None) -> None:
-        """Raises Permanent when ``root`` is no directory."""
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        *,
+        state: Path | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """``state``: the agent's own directory. Raises Permanent when ``root`` is no directory."""
+        self.state = state
         with _mapped(str(root)):
             self.root = root.resolve()
             self._rooted = Rooted(self.root)
@@ -181,26 +188,16 @@ class Reader:
 
 
 class Host(Reader):
-    """A session on this host that can write. ``state`` is where backups go."""
+    """A session on this host that can write. Backups go to ``state``."""
 
     writable = True
-
-    def __init__(
-        self,
-        root: Path = Path("/"),
-        *,
-        state: Path | None = None,
-        stop: threading.Event | None = None,
-    ) -> None:
-        super().__init__(root, stop=stop)
-        self._state = state
 
     def backup(self, path: str) -> None:
         """Keep the content of the regular file at ``path``, if there is one. Raises Permanent."""
         data = self.read_bytes(path)
-        if data is not None and self._state is not None:
-            with _mapped(str(self._state)):
-                backups.keep(self._state / "backups", path, data)
+        if data is not None and self.state is not None:
+            with _mapped(str(self.state)):
+                backups.keep(self.state / "backups", path, data)
 
     def write(
         self,

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Serial
-from rackwright.provider import Surroundings
+from rackwright.provider import LeaseLike, Surroundings
+from rackwright_providers.transport import leased
 from rackwright_providers.transport.stream import Stream
 
 SLICE = 0.1
@@ -19,6 +20,10 @@ line up again, over the network too for rfc2217."""
 WRITE_TIMEOUT = 10.0
 AT_ONCE = 65536
 """Bytes, about, that one read returns at most, however fast more arrive."""
+PIECE = 128
+"""Bytes between two looks at the lease: what the kernel has taken goes out whatever happens here."""
+BITS = 10
+"""Of one byte on the line: 8, a start bit and a stop bit."""
 
 
 def open_serial(options: Serial, around: Surroundings) -> Stream:
@@ -39,6 +44,8 @@ def open_serial(options: Serial, around: Surroundings) -> Stream:
     if url.startswith("rfc2217://"):
         # It has no write timeout to set: its socket has one of 5 s.
         url, limit = _without_control(url), None
+    if around.lease is not None:
+        around.lease.check()
     try:
         port = serial.serial_for_url(
             url,
@@ -46,11 +53,34 @@ def open_serial(options: Serial, around: Surroundings) -> Stream:
             timeout=SLICE,
             write_timeout=limit,
             exclusive=True,
+            do_not_open=True,
         )
+        if around.lease is not None and "://" in url:
+            _guard(port, around.lease)
+        port.open()
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
         raise _mapped(error, via) from None
-    stream: Stream = SerialStream(port, via)
+    speed = 0 if "://" in url else options.baud
+    stream: Stream = SerialStream(port, via, around.lease, speed)
     return around.recorder.stream("serial", stream) if around.recorder is not None else stream
+
+
+def _guard(port: Any, lease: LeaseLike) -> None:
+    """Have the connection of ``port`` (of a network protocol) send nothing after ``lease``, not even
+    what sets the line up."""
+
+    class Leased(type(port)):  # type: ignore[misc]
+        @property
+        def _socket(self) -> Any:
+            return self.__dict__["_leased"]
+
+        @_socket.setter
+        def _socket(self, plain: Any) -> None:
+            self.__dict__["_leased"] = plain and leased.guarded(plain, lease)
+
+    opened = port.__dict__.pop("_socket", None)
+    port.__class__ = Leased
+    port._socket = opened
 
 
 def _check(url: str, via: str) -> None:
@@ -92,9 +122,11 @@ def _mapped(error: Exception, via: str) -> RackwrightError:
 class SerialStream:
     """A `Stream` over a serial line."""
 
-    def __init__(self, port: Any, via: str) -> None:
+    def __init__(self, port: Any, via: str, lease: LeaseLike | None = None, speed: int = 0) -> None:
+        """``speed``: of a line of this host, in baud; 0 over a network."""
         self.via = via
         self._port = port
+        self._lease, self._speed = lease, speed
 
     def read(self, timeout: float) -> bytes:
         """See `Stream.read`."""
@@ -124,6 +156,16 @@ class SerialStream:
 
     def write(self, data: bytes) -> None:
         """See `Stream.write`."""
+        if self._lease is None:
+            self._write(data)
+            return
+        for at in range(0, len(data), PIECE):
+            piece = data[at : at + PIECE]
+            # It must have left the line, not this process, before the lease ends.
+            self._lease.check(len(piece) * BITS / self._speed if self._speed else 0.0)
+            self._write(piece)
+
+    def _write(self, data: bytes) -> None:
         try:
             self._port.write(data)
         except Exception as error:  # noqa: BLE001
@@ -140,10 +182,12 @@ class SerialStream:
             return False
 
     def close(self) -> None:
-        """Never raises. What was written is sent first."""
+        """Never raises. What was written is sent first, unless the lease has ended."""
         # What was written last may be lost with the line; there is nothing left to do about it.
         with contextlib.suppress(Exception):
-            if self._port.is_open:
+            if self._lease is not None and self._lease.left() <= 0:
+                self._port.reset_output_buffer()
+            elif self._port.is_open:
                 self._port.flush()
         with contextlib.suppress(Exception):
             self._port.close()

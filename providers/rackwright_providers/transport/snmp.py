@@ -215,7 +215,7 @@ def _peer(options: Snmp, around: Surroundings) -> Peer:
         return ReplayedPeer(around.replay)
     from rackwright_providers.transport import snmp_engine
 
-    peer = snmp_engine.Peer(options, via(options))
+    peer = snmp_engine.Peer(options, via(options), around.lease)
     if around.recorder is None:
         return peer
     from rackwright_providers.transport.recording import RecordedPeer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 from pyasn1.codec.ber import decoder
@@ -16,10 +17,14 @@ from pysnmp.proto.mpmod.rfc3412 import SNMPv3Message
 from pysnmp.proto.secmod.rfc3414.service import UsmSecurityParameters
 
 
-async def engine_id(address: tuple[Any, ...], timeout: float, retries: int) -> bytes:
-    """The engine id of the device at ``address`` (as getaddrinfo gives it).
+async def engine_id(
+    address: tuple[Any, ...], timeout: float, retries: int, permit: Callable[[], None]
+) -> bytes:
+    """The engine id of the device at ``address`` (as getaddrinfo gives it). ``permit`` is called
+    before each question.
 
-    Raises TimeoutError when it does not tell, OSError when the network says that it cannot.
+    Raises TimeoutError when it does not tell, OSError when the network says that it cannot, and what
+    ``permit`` raises.
     """
     loop = asyncio.get_running_loop()
     number = random.getrandbits(30) | 1 << 29  # four octets in BER
@@ -30,6 +35,7 @@ async def engine_id(address: tuple[Any, ...], timeout: float, retries: int) -> b
     )
     try:
         for _ in range(retries + 1):
+            permit()
             transport.sendto(_question(number))
             done, _pending = await asyncio.wait([told], timeout=timeout)
             if done:

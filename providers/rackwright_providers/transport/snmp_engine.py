@@ -28,6 +28,7 @@ from pysnmp.proto.error import StatusInformation
 
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Snmp
+from rackwright.provider import LeaseLike
 from rackwright_providers.transport import snmp_discovery, snmp_pdus
 from rackwright_providers.transport.snmp_value import Value
 
@@ -201,9 +202,11 @@ _places: asyncio.Semaphore | None = None
 class Peer:
     """One device's exchanges. All methods raise `Unreachable`, `Temporary` or `Permanent` alone."""
 
-    def __init__(self, options: Snmp, via: str) -> None:
+    def __init__(self, options: Snmp, via: str, lease: LeaseLike | None = None) -> None:
+        """No datagram, nor one sent again, leaves after the end of ``lease``."""
         self._options = options
         self._via = via
+        self._permit = _always if lease is None else lease.check
         self._engine: _Engine
         self._engine_id = b""
         self._domain: tuple[int, ...] = ()
@@ -241,7 +244,9 @@ class Peer:
 
     async def _open_v3(self, family: int) -> None:
         options = self._options
-        engine_id = await snmp_discovery.engine_id(self._address, options.timeout, options.retries)
+        engine_id = await snmp_discovery.engine_id(
+            self._address, options.timeout, options.retries, self._permit
+        )
         for number in range(len(_engines) + 1):
             if number == len(_engines):
                 _engines.append(_Engine())
@@ -344,6 +349,7 @@ class Peer:
         timer = loop.call_later(HOLD, release)
         engine, handle = self._engine.pysnmp, None
         try:
+            self._permit()
             handle = engine.message_dispatcher.send_pdu(
                 engine,
                 self._domain,
@@ -382,6 +388,10 @@ class _Reported(Exception):
     def __init__(self, indication: Any) -> None:
         super().__init__()
         self.indication = indication
+
+
+def _always() -> None:
+    """Without a lease there is no end."""
 
 
 def _deliver(*arguments: Any) -> None:

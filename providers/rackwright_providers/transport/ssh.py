@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.site import Ssh
-from rackwright.provider import Recorder, Surroundings
-from rackwright_providers.transport import known_hosts, loop
+from rackwright.provider import LeaseLike, Recorder, Surroundings
+from rackwright_providers.transport import known_hosts, leased, loop
 from rackwright_providers.transport.stream import Stream
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ CONNECT_TIMEOUT = 15.0
 ALIVE_TIMEOUT = 5.0
 """Seconds that a kept session has to answer before it counts as dead."""
 CLOSE_TIMEOUT = 2.0
+LEASED_TIMEOUT = 4.0
+"""Seconds that a device has to take a connection, or to answer on a kept one, under a lease: another
+host may reach it when this one does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,8 @@ def open_ssh(
         raise Permanent(f"{via}: {error}{where}") from None
     connection = None
     try:
-        connected = _connect(options, arguments, timeout)
-        connection = SshConnection(connected, via, options, around.recorder)
+        connected = _connect(options, arguments, timeout, around.lease)
+        connection = SshConnection(connected, via, options, around.recorder, around.lease)
     except Unreachable as error:
         raise Unreachable(f"{via}: {error}") from None
     except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
@@ -95,13 +98,19 @@ def open_ssh(
 
 
 def _connect(
-    options: Ssh, arguments: dict[str, Any], timeout: float
+    options: Ssh, arguments: dict[str, Any], timeout: float, lease: LeaseLike | None
 ) -> asyncssh.SSHClientConnection:
     import asyncssh
 
     # Here and not on the loop: a slow name server delays this node alone.
     end = time.monotonic() + timeout
-    plain = socket.create_connection((options.host, options.port), timeout)
+    if lease is None:
+        plain = socket.create_connection((options.host, options.port), timeout)
+    else:
+        lease.check()
+        shorter = min(timeout, LEASED_TIMEOUT)
+        plain = socket.create_connection((options.host, options.port), shorter)
+        plain = leased.guarded(plain, lease)
     left = max(end - time.monotonic(), 1.0)
 
     async def log_in() -> asyncssh.SSHClientConnection:
@@ -152,8 +161,11 @@ class SshConnection:
         via: str,
         options: Ssh,
         recorder: Recorder | None = None,
+        lease: LeaseLike | None = None,
     ) -> None:
         self.via = via
+        self.lease = lease
+        """Nothing is sent after its end."""
         self._connection = connection
         self._options = options
         self._recorder = recorder
@@ -165,6 +177,7 @@ class SshConnection:
         or the command has not ended after ``timeout`` seconds (it is then told to end), Temporary
         when the device gives no further session.
         """
+        self.permit()
         try:
             done = loop.call(self._run(shlex.join(argv), stdin), timeout)
         except Exception as error:  # noqa: BLE001  mapped, so that nothing foreign leaks
@@ -204,6 +217,7 @@ class SshConnection:
     def _shell(self, width: int, height: int, *, whole: bool) -> Stream:
         from rackwright_providers.transport import ssh_client
 
+        self.permit()
         session = ssh_client.ShellSession()
 
         async def start() -> Any:
@@ -227,21 +241,34 @@ class SshConnection:
 
     def alive(self) -> bool:
         """Whether the device answers now: one round trip inside the SSH protocol. Never raises."""
-        if self._connection.is_closed():
+        if self._connection.is_closed() or (self.lease is not None and self.lease.left() <= 0):
             return False
         try:
-            loop.call(self._echo(), ALIVE_TIMEOUT)
+            loop.call(self._echo(), ALIVE_TIMEOUT if self.lease is None else LEASED_TIMEOUT)
         except Exception:  # noqa: BLE001  whatever it is, the session is of no use
             return False
         return not self._connection.is_closed()
+
+    def gone(self) -> bool:
+        """Whether the far end has left, as far as it is known without asking."""
+        return bool(self._connection.is_closed())
 
     async def _echo(self) -> None:
         # RFC 4254 §4: a global request that asks for a reply gets one, failure if it is unknown.
         # asyncssh has this as its keepalive only, which tells nobody when the answer came.
         await self._connection._make_global_request(b"keepalive@openssh.com")
 
+    def permit(self) -> None:
+        """Raises Unreachable when the lease has ended. The socket looks too, right before it sends;
+        this says it in its own words."""
+        if self.lease is not None:
+            self.lease.check()
+
     def close(self) -> None:
         """Never raises."""
+        if self.lease is not None and self.lease.left() <= 0:
+            loop.running().call_soon_threadsafe(self._connection.abort)
+            return
         try:
             loop.call(self._close(), CLOSE_TIMEOUT)
         except Exception:  # noqa: BLE001  it is gone either way
@@ -254,6 +281,8 @@ class SshConnection:
     def _mapped(self, error: Exception, what: str = "") -> RackwrightError:
         from rackwright_providers.transport import ssh_client
 
+        if self.lease is not None and self.lease.left() <= 0:
+            return self._ended()
         if self._connection.is_closed() and not isinstance(error, RackwrightError):
             return Unreachable(f"{self.via}: {what}the connection is lost")
         if isinstance(error, Unreachable):  # the time limit of `loop.call`
@@ -261,6 +290,13 @@ class SshConnection:
         if isinstance(error, RackwrightError):
             return Permanent(f"{self.via}: {what}{error}")
         return ssh_client.mapped(error, f"{self.via}: {what}".removesuffix(": "), self._options)
+
+    def _ended(self) -> Unreachable:
+        try:
+            self.permit()
+        except Unreachable as error:
+            return error
+        return Unreachable(f"{self.via}: the lease was short of its end")
 
 
 class ShellStream:
@@ -291,6 +327,7 @@ class ShellStream:
 
     def write(self, data: bytes) -> None:
         """See `Stream.write`."""
+        self._connection.permit()
         if self._session.closed:
             raise self._gone()
         loop.soon(lambda: self._send(data))
@@ -302,6 +339,10 @@ class ShellStream:
     def alive(self) -> bool:
         """See `Stream.alive`: asks the SSH peer, which writes nothing on the screen."""
         return not self._session.closed and self._connection.alive() and not self._session.closed
+
+    def gone(self) -> bool:
+        """Whether the far end has left, as far as it is known without asking."""
+        return self._session.closed or self._connection.gone()
 
     def close(self) -> None:
         """Close the shell, and its connection if it was opened with it. Never raises."""

@@ -1,0 +1,123 @@
+"""rollout: how far proposals that go out wave by wave have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rackwright.cli import options
+from rackwright.cli.ask import admin, connect
+from rackwright.cli.output import ago, print_json, table
+from rackwright.model.errors import InputError, Problem
+
+STYLE = {"done": "green", "open": "cyan", "going": "cyan", "waiting": "magenta", "stopped": "red"}
+NODES_SHOWN = 4
+"""Nodes of a wave that are named; the rest is counted."""
+
+
+@click.command()
+@click.argument("proposal", required=False)
+@options.site(required=False)
+@options.state
+@admin
+@options.as_json
+def rollout(
+    proposal: str | None,
+    site: Path | None,
+    state: Path,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
+    as_json: bool,
+) -> int:
+    """Show how far the rollout of PROPOSAL has come, or every rollout, wave by wave.
+
+    With --store as the store knows it; with --site by what lies under --state. Exit codes: 0 all are
+    done; 2 one is stopped; 3 one is going on.
+    """
+    if site is not None:
+        found = _of_site(site, state)
+    else:
+        found = connect(store_url, ca, credential).rollouts()
+    if proposal is not None:
+        found = [_named(proposal, found)]
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    return exit_code(found)
+
+
+def exit_code(found: Iterable[Mapping[str, Any]]) -> int:
+    """Stopped comes before going on, and that before done."""
+    states = {item["state"] for item in found}
+    return 2 if "stopped" in states else 3 if "going" in states else 0
+
+
+def rollout_line(item: Mapping[str, Any]) -> str:
+    """One rollout in a line."""
+    waves, state = item["waves"], item["state"]
+    nodes = sum(len(wave["nodes"]) for wave in waves)
+    done = sum(len(wave["done"]) for wave in waves)
+    at = sum(wave["state"] == "done" for wave in waves)
+    said = f"{at} of {len(waves)} waves done, {done} of {nodes} nodes"
+    why = f": {item['why']}" if item["why"] else ""
+    since = f" for {ago(item['since']).removesuffix(' ago')}" if item["since"] else ""
+    return (
+        f"rollout of {click.style(item['proposal'], bold=True)} "
+        f"{click.style(state, fg=STYLE[state])}{since}, {said}{why}"
+    )
+
+
+def _named(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    known = {item["proposal"]: item for item in found}
+    if name in known:
+        return known[name]
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else "give a proposal that has `rollout`"
+    raise InputError([Problem(f"there is no rollout of {name!r}", hint)])
+
+
+def _of_site(site: Path, state: Path) -> list[dict[str, Any]]:
+    from rackwright.cli.tree import Tree
+    from rackwright.provider import Registry
+
+    return Tree(site, Registry.installed(), state).rollouts()
+
+
+def _show(found: list[dict[str, Any]]) -> None:
+    if not found:
+        click.echo("no proposal has a rollout")
+        return
+    for i, item in enumerate(found):
+        if i:
+            click.echo("")
+        click.echo(rollout_line(item))
+        rows = [
+            (
+                str(number),
+                _listed(wave["nodes"]),
+                click.style(wave["state"], fg=STYLE[wave["state"]]),
+                f"{wave['verified']}/{wave['resources']}",
+                click.style(_failed(wave["failed"]), fg="red") if wave["failed"] else "",
+            )
+            for number, wave in enumerate(item["waves"], 1)
+        ]
+        if rows:
+            click.echo(table(["wave", "nodes", "state", "verified", "failed"], rows))
+
+
+def _listed(nodes: list[str]) -> str:
+    more = len(nodes) - NODES_SHOWN
+    return ", ".join(nodes[:NODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _failed(failed: Mapping[str, str]) -> str:
+    node, why = next(iter(failed.items()))
+    more = len(failed) - 1
+    return f"{node}: {why}" + (f" (and {more} more)" if more else "")

@@ -1,0 +1,254 @@
+"""The plan of a whole site as people see it."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from rackwright.cli.output import MARKS, STATE_STYLE, ago, field_lines, table
+from rackwright.cli.site_lines import COMING, Gone, Line, NodeRead, SitePlan, Summary
+from rackwright_proposals.blast import Hit, Radius, radius
+from rackwright_proposals.sequence import grouped
+
+WIDTH = 100
+"""Of a line where nothing says how wide the terminal is."""
+ADDRESS = 48
+"""Longer addresses are not waited for by the columns beside them."""
+FIELD_LINES = 12
+"""Of one change that are shown without -v."""
+NAMED = 6
+"""Things that hang off a change that are named without -v."""
+DONE = {"create": "created", "update": "updated", "remove": "removed", "release": "released"}
+
+
+def show_plan(plan: SitePlan, *, verbose: bool = False) -> None:
+    """All of it: how the nodes were read, the changes wave by wave, what is left over, and the counts."""
+    page = _Page(plan, verbose=verbose)
+    revision = f" at {plan.commit[:10]}" if plan.commit else ""
+    click.echo(f"{click.style(plan.site, bold=True)}{revision}, {_many(len(plan.nodes), 'node')}")
+    for line in page.nodes():
+        click.echo(line)
+    for line in page.waves():
+        click.echo(line)
+    for gone in plan.gone:
+        click.echo("")
+        for line in page.gone(gone):
+            click.echo(line)
+    click.echo("")
+    for line in page.summary(plan.summary):
+        click.echo(line)
+
+
+class _Page:
+    def __init__(self, plan: SitePlan, *, verbose: bool) -> None:
+        self.plan, self.verbose = plan, verbose
+        self.width = shutil.get_terminal_size((WIDTH, 24)).columns
+        self.reads = {read.node: read for read in plan.nodes}
+        lengths = [
+            len(_local(line)) for wave in plan.waves for line in wave.changes if self.shown(line)
+        ]
+        self.column = max((length for length in lengths if length <= ADDRESS), default=20)
+
+    def shown(self, line: Line) -> bool:
+        return line.state != "in_sync" or self.verbose
+
+    def nodes(self) -> Iterator[str]:
+        """How each node that is worth a word was read."""
+        changing = {line.node for wave in self.plan.waves for line in wave.changes}
+        rows, quiet = [], {"read live": 0, "not read": 0}
+        for read in self.plan.nodes:
+            if read.node not in changing and not self.verbose and not read.error:
+                quiet["read live" if read.by == "live" else "not read"] += 1
+                continue
+            rows.append((read.node, _told_from(read), self.cut(_about(read), read)))
+        if rows:
+            yield table(["node", "told from", ""], rows)
+        for what, count in quiet.items():
+            if count:
+                yield f"{_many(count, 'more node' if rows else 'node')} {what}, with nothing to do"
+
+    def cut(self, text: str, read: NodeRead) -> str:
+        """One line of the table, whole with -v."""
+        room = max(20, self.width - 34)
+        if read.error:
+            text = text if self.verbose else textwrap.shorten(text, room, placeholder=" …")
+            return click.style(text, fg="red")
+        return text
+
+    def waves(self) -> Iterator[str]:
+        for wave in self.plan.waves:
+            by_node: dict[str, list[Line]] = {}
+            for line in wave.changes:
+                if self.shown(line):
+                    by_node.setdefault(line.node, []).append(line)
+            if not by_node:
+                continue
+            yield ""
+            yield click.style(f"wave {wave.wave}", bold=True)
+            for node, lines in by_node.items():
+                yield f"  {click.style(node, bold=True)}"
+                if self.reads[node].by == "nothing" and not self.verbose:
+                    yield from self.unseen(lines)
+                else:
+                    for line in lines:
+                        yield from self.change(line)
+
+    def unseen(self, lines: Sequence[Line]) -> Iterator[str]:
+        """Of a node that was never seen all is to be made: by kinds, not one by one."""
+        plain = [line for line in lines if line.state in COMING and not line.after]
+        kinds: dict[str, list[Line]] = {}
+        for line in plain:
+            kinds.setdefault(line.address.partition("/")[0], []).append(line)
+        for group in kinds.values():
+            if len(group) == 1:
+                yield from self.change(group[0], fields=False)
+                continue
+            text = next(iter(grouped(_local(line) for line in group)))
+            yield self.head(group[0], text)
+            together = radius(self.plan.rack, [line.address for line in group], cuts=False)
+            yield from self.hangs(together, group[0])
+        for line in lines:
+            if line not in plain:
+                yield from self.change(line, fields=False)
+
+    def change(self, line: Line, *, fields: bool = True) -> Iterator[str]:
+        yield self.head(line, _local(line))
+        if line.why:
+            yield from self.wrapped(line.why)
+        if line.after:
+            yield from self.wrapped(f"after {_named(line.after, limit=not self.verbose)}", dim=True)
+        if fields and line.action in ("create", "update"):
+            known = self.reads[line.node].by == "live"
+            texts = [
+                text
+                for change in line.changes
+                for text in field_lines(
+                    change, fresh=line.action == "create", nothing="nothing" if known else "?"
+                )
+            ]
+            more = len(texts) - FIELD_LINES
+            if more > 1 and not self.verbose:
+                texts = [*texts[:FIELD_LINES], click.style(f"… {more} more lines (-v)", dim=True)]
+            yield from (f"        {text}" for text in texts)
+        yield from self.hangs(line.radius, line)
+        if self.verbose:
+            for command in line.commands:
+                for text in command.splitlines():
+                    yield click.style(f"        > {text}", dim=True)
+
+    def head(self, line: Line, what: str) -> str:
+        if line.state in COMING:
+            doing = f"would be {DONE.get(line.action, line.state)}"
+        else:
+            doing = line.state
+        colour = (
+            "red" if line.severs and line.radius.cut else STATE_STYLE.get(line.state, "magenta")
+        )
+        sign = MARKS.get(line.action, "?" if line.state == "deferred" else "=")
+        text = click.style(f"{sign} {what:<{self.column}}  {doing:<16}", fg=colour)
+        return f"    {text}  {click.style(self.mark(line), dim=True)}".rstrip()
+
+    def mark(self, line: Line) -> str:
+        if line.mark == "assumed":
+            return "assumed"
+        read = self.reads[line.node]
+        return "read live" if read.by == "live" else f"read {_told_from(read)}"
+
+    def hangs(self, found: Radius, line: Line) -> Iterator[str]:
+        """What hangs off a change, in a line or two: what it cuts first, in red."""
+        hits = sorted(found.hits, key=lambda hit: len(hit.path))
+        cuts = "cuts" if line.state in COMING else "would cut"
+        for word, some, colour in (
+            (cuts, [hit for hit in hits if hit.cut], "red"),
+            ("touches", [hit for hit in hits if not hit.cut], None),
+        ):
+            if some:
+                label = click.style(f"{word} ", fg=colour, dim=colour is None)
+                text = _things(some, line.node, limit=not self.verbose)
+                yield from self.wrapped(text, label=label, width=len(word) + 1)
+
+    def wrapped(
+        self, text: str, *, label: str = "", width: int = 0, dim: bool = False
+    ) -> Iterator[str]:
+        indent = " " * 8
+        lines = textwrap.wrap(
+            text,
+            max(30, self.width - len(indent) - width),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for number, line in enumerate(lines):
+            head = label if not number else " " * width
+            yield f"{indent}{head}{click.style(line, dim=True) if dim else line}"
+
+    def gone(self, gone: Gone) -> Iterator[str]:
+        text = f"{gone.node} is not in the site any more; {_many(len(gone.resources), 'resource')} left there"
+        if gone.holds:
+            text += f". Until it is retired it holds {_named(gone.holds, limit=not self.verbose)}"
+            text += f" (rackwright node retire {gone.node})" if gone.by == "report" else ""
+        yield from textwrap.wrap(text, self.width, break_long_words=False, break_on_hyphens=False)
+        if self.verbose:
+            yield from (f"    {address}" for address in gone.resources)
+
+    def summary(self, total: Summary) -> Iterator[str]:
+        counts = "no change"
+        if total.changes:
+            counts = f"{_many(total.changes, 'change')} on {_many(total.nodes, 'node')}"
+            counts += f": {total.read} read, {total.assumed} assumed"
+        for state in ("blocked", "failed", "refused", "deferred"):
+            if count := getattr(total, state):
+                counts += (
+                    f", {click.style(f'{count} {state}', fg=STATE_STYLE.get(state, 'magenta'))}"
+                )
+        yield f"{counts}; {total.in_sync} in sync"
+        if total.cuts:
+            yield f"{click.style('cuts:', fg='red', bold=True)} {', '.join(total.cuts)}"
+        if total.cuts_together:
+            names = ", ".join(total.cuts_together)
+            yield f"{click.style('cuts, by several changes together:', fg='red', bold=True)} {names}"
+        if total.unknown:
+            names = ", ".join(total.unknown)
+            yield f"{click.style('neither read nor known:', fg='red')} {names}"
+
+
+def _told_from(read: NodeRead) -> str:
+    if read.by == "live":
+        return "live"
+    if read.by == "nothing":
+        return "nothing"
+    when = ago(read.at) if read.at else "of unknown age"
+    return f"{read.by} {when}"
+
+
+def _about(read: NodeRead) -> str:
+    if read.by == "live":
+        return read.via
+    if read.by == "nothing" and not read.error:
+        return "never seen: all of it would be made"
+    return f"never seen; {read.error}" if read.by == "nothing" else read.error
+
+
+def _local(line: Line) -> str:
+    return line.address.removeprefix(f"{line.node}:")
+
+
+def _things(hits: Sequence[Hit], node: str, *, limit: bool) -> str:
+    shown = hits[:NAMED] if limit else hits
+    names = [hit.what.removeprefix(f"{node}:") for hit in shown]
+    named = [
+        f"{name} ({hit.how})" if hit.how else name for name, hit in zip(names, shown, strict=True)
+    ]
+    more = len(hits) - len(shown)
+    return ", ".join(named) + (f", and {more} more" if more else "")
+
+
+def _named(addresses: Iterable[str], *, limit: bool) -> str:
+    groups = grouped(addresses) if limit else list(addresses)
+    return ", ".join(groups)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -1,0 +1,251 @@
+"""The daemon of an admin host's delegates: a loop for each managed node that the host's own agent has
+declared here, while this host holds its lease.
+
+All in one process, with the host's own credential. Which nodes are declared is looked at again and
+again, and at once when somebody pokes, so a lost poke is harmless. See `rackwright.hosted`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from rackwright import hosted
+from rackwright.daemon import (
+    LEASED_POLL,
+    Loop,
+    Pace,
+    Signals,
+    Waker,
+    tell_systemd,
+    watchdog_interval,
+)
+from rackwright.hosted import Told
+from rackwright.keeper import Claim, Keeper
+from rackwright.run import NodeRunner
+from rackwright.source import StoreSource
+
+if TYPE_CHECKING:
+    from rackwright.client import StoreClient
+    from rackwright.model.report import Report
+    from rackwright.provider import Registry
+
+log = logging.getLogger(__name__)
+
+LOOK = 2.0
+"""Seconds between two looks at what is declared, when nobody pokes."""
+WORD = 16
+"""Bytes of what is asked on the socket."""
+PATIENCE = 2.0
+"""Seconds that who asks on the socket may take."""
+
+
+class Delegates(NamedTuple):
+    """What all delegates of a host share."""
+
+    host: str
+    client: StoreClient
+    registry: Registry
+    state: Path
+    """Holds the state directories of all nodes, the host's among them."""
+    secrets: Path
+    pace: Pace
+    report: Callable[[Report], None]
+
+    @property
+    def own(self) -> Path:
+        """The host's own state directory."""
+        return self.state / self.host
+
+    def credential(self) -> str:
+        """The host's own at the store; empty while its agent is not enrolled."""
+        try:
+            return (self.own / "credential").read_text().strip()
+        except FileNotFoundError:
+            return ""
+
+
+class _Delegate(NamedTuple):
+    loop: Loop
+    claim: Claim
+    source: StoreSource
+
+
+class Hosting:
+    """Starts and stops delegates as they are declared. Any thread may `look` and ask what is `told`."""
+
+    def __init__(self, shared: Delegates, keeper: Keeper, ended: Callable[[], None]) -> None:
+        """``ended`` is called from a delegate's thread when it is about to end."""
+        self._shared, self._keeper, self._ended = shared, keeper, ended
+        self._lock = threading.Lock()
+        self._delegates: dict[str, _Delegate] = {}
+        self._leaving = False
+        self.loops: list[Loop] = []
+        """Of all delegates that are not told to stop."""
+
+    def look(self) -> None:
+        """Make what runs what is declared, as far as that is possible at once."""
+        with self._lock:
+            credential = self._shared.credential()
+            if credential and credential != self._keeper.credential:
+                log.info("the host's credential is a new one")
+                self._keeper.credential = credential
+                for one in self._delegates.values():
+                    one.source.credential = credential
+            declared = frozenset() if self._leaving else hosted.declared(self._shared.own)
+            for node, one in list(self._delegates.items()):
+                if not one.loop.running:
+                    self._end(node, one)
+                elif node not in declared:
+                    self._stop(one)
+            for node in sorted(declared - self._delegates.keys()):
+                self._delegates[node] = self._start(node)
+            running = [one.loop for one in self._delegates.values()]
+            self.loops[:] = [loop for loop in running if not loop.runner.stop.is_set()]
+
+    def _start(self, node: str) -> _Delegate:
+        shared = self._shared
+        state = shared.state / node
+        claim = Claim(node, state)
+        source = StoreSource(shared.client, node, self._keeper.credential, state)
+        runner = NodeRunner(
+            node=node,
+            source=source,
+            registry=shared.registry,
+            state=state,
+            secrets=shared.secrets,
+            here=shared.host,
+            claim=claim,
+        )
+        loop = Loop(runner, shared.pace, shared.report)
+        loop.start(ended=self._ended)
+        self._keeper.want(claim)
+        return _Delegate(loop, claim, source)
+
+    def _stop(self, one: _Delegate) -> None:
+        if not one.loop.runner.stop.is_set():
+            log.info("%s: is to go elsewhere", one.claim.node)
+            one.loop.runner.stop.set()
+            one.loop.wake()
+
+    def _end(self, node: str, one: _Delegate) -> None:
+        """Give the lease back of a delegate whose loop has ended, and forget it once the store knows."""
+        self._keeper.give_up(one.claim)
+        if self._keeper.released(node):
+            one.claim.unlock()
+            del self._delegates[node]
+
+    def leave(self) -> None:
+        """Have all of them stop, and start none any more."""
+        self._leaving = True
+        self.look()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no loop runs any more."""
+        return not any(one.loop.running for one in self._delegates.values())
+
+    def wake(self) -> None:
+        """Converge all of them now, with fresh facts."""
+        for loop in list(self.loops):
+            loop.wake(fresh_facts=True)
+
+    def told(self) -> dict[str, Told]:
+        """How each is doing."""
+        with self._lock:
+            return {node: _told(one) for node, one in self._delegates.items()}
+
+
+def _told(one: _Delegate) -> Told:
+    lease, claim = one.claim.lease, one.claim
+    if one.loop.runner.stop.is_set() or not one.loop.running:
+        return Told(since=claim.since, state="stopped", why="it is to go elsewhere")
+    if lease is None or lease.left() <= 0:
+        return Told(since=claim.since, state="waiting", why=claim.why)
+    return Told(epoch=lease.epoch, since=claim.since, state="running")
+
+
+def serve(shared: Delegates, stop: threading.Event) -> None:
+    """Run the host's delegates until SIGTERM or SIGINT; then each finishes the resource in hand, and
+    all leases are given back. A second signal ends the process at once. SIGHUP and SIGUSR1 converge
+    all of them now. The caller holds the daemon's lock."""
+    with Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
+        if not _enrolled(shared, stop, signals):
+            return
+        keeper = Keeper(shared.client, shared.credential(), heard=signals.poke)
+        hosting = Hosting(shared, keeper, signals.poke)
+        with hosted.listen(shared.own) as line:
+            # Only now: whoever has started the service pokes it next.
+            tell_systemd("READY=1")
+            keeper.start()
+            threading.Thread(
+                target=_answer, args=(line, hosting), name="asked", daemon=True
+            ).start()
+            Waker(shared.client, hosting.loops, stop, LEASED_POLL).thread.start()
+            watchdog = watchdog_interval()
+            while not (stop.is_set() and hosting.empty):
+                _hear(signals.wait(min(watchdog or LOOK, LOOK)), hosting, stop)
+                try:
+                    hosting.look()
+                except OSError as error:
+                    log.error("what is declared here cannot be read, and stays as it is: %s", error)
+                tell_systemd(f"WATCHDOG=1\nSTATUS={len(hosting.loops)} delegate(s)")
+            keeper.close()
+            with suppress(OSError):
+                (shared.own / hosted.SOCKET).unlink()
+
+
+def _enrolled(shared: Delegates, stop: threading.Event, signals: Signals) -> bool:
+    """Wait for the host's credential; False when told to leave before."""
+    said = False
+    while not shared.credential():
+        if not said:
+            tell_systemd("READY=1\nSTATUS=waiting for the credential of the host's agent")
+            log.warning(
+                "%s is not enrolled yet: no %s. Its agent enrols it: `rackwright agent --node %s "
+                "--store … --token TOKEN`",
+                shared.host,
+                shared.own / "credential",
+                shared.host,
+            )
+            said = True
+        if {signal.SIGTERM, signal.SIGINT} & set(signals.wait(LOOK)):
+            stop.set()
+            return False
+        tell_systemd("WATCHDOG=1")
+    return True
+
+
+def _hear(heard: list[int], hosting: Hosting, stop: threading.Event) -> None:
+    for number in heard:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            if stop.is_set():
+                os._exit(128 + number)
+            tell_systemd("STOPPING=1")
+            stop.set()
+            hosting.leave()
+        elif number:
+            hosting.wake()
+
+
+def _answer(line: socket.socket, hosting: Hosting) -> None:
+    """Answer who asks on the socket, one after the other, until it is closed."""
+    while True:
+        try:
+            who, _ = line.accept()
+        except OSError:
+            return
+        with who, suppress(OSError):
+            who.settimeout(PATIENCE)
+            if who.recv(WORD).strip() == b"poke":
+                hosting.look()
+            who.sendall(msgspec.json.encode(hosting.told()))

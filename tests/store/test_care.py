@@ -1,0 +1,223 @@
+"""Turns, last feeds and paths as a store tells them: whom a report wakes, and what people see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rackwright.cli.main import group
+from rackwright.model.facts import Facts
+from rackwright.model.report import Outcome, Report
+from rackwright_store.compiling import SiteCompiler
+
+from .rack import Agent, Repository, Store, eventually, running
+
+TYPES = {"sw-a": "switch", "sw-b": "switch", "sw-c": "switch", "pdu1": "pdu", "pdu2": "pdu"}
+CABLES = ["sw-a:1 web1:eth0", "sw-b:1 web1:eth1", "sw-c:1 web2:eth0"]
+PLUGS = ["pdu1:1 web1:psu1", "pdu2:1 web1:psu2"]
+
+
+def links(*cables: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for cable in cables:
+        (node, port), (peer, peer_port) = (end.split(":") for end in cable.split())
+        found.setdefault(node, []).append({"port": port, "peer": peer, "peer_port": peer_port})
+        found.setdefault(peer, []).append({"port": peer_port, "peer": node, "peer_port": port})
+    return found
+
+
+def site(vlan: int, **outlets: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    nodes: dict[str, Any] = {
+        name: {"port/1": {"data": {"access_vlan": vlan}}} for name in ("sw-a", "sw-b", "sw-c")
+    }
+    for pdu in ("pdu1", "pdu2"):
+        nodes[pdu] = {"outlet/1": {"data": {"state": outlets.get(pdu, "on")}}}
+    return {**nodes, "web1": {}, "web2": {}}, {"types": TYPES, "links": links(*CABLES, *PLUGS)}
+
+
+@pytest.fixture
+def rack(repo: Repository, tmp_path: Path) -> Iterator[tuple[Store, dict[str, Agent]]]:
+    nodes, more = site(10)
+    repo.site(nodes, **more)
+    with running(repo.path, tmp_path / "data") as store:
+        agents = store.agent(*nodes)
+        for agent in agents.values():
+            agent.converged(f"first-{agent.node}", time.time())
+        yield store, agents
+
+
+def change(store: Store, repo: Repository, vlan: int, **outlets: str) -> None:
+    nodes, more = site(vlan, **outlets)
+    repo.site(nodes, **more)
+    store.admin.poke()
+
+
+def report(agent: Agent, state: str, key: str = "port/1", **more: Any) -> None:
+    item = next(item for item in agent.must().resources if str(item.address) == key)
+    now = time.time()
+    about: dict[str, Any] = {
+        "address": key,
+        "state": state,
+        "action": "update",
+        "digest": item.digest,
+    }
+    outcomes = (Outcome(**about, **more),)
+    agent.report(
+        Report(
+            id=f"{agent.node}-{now}", node=agent.node, started=now, finished=now, outcomes=outcomes
+        )
+    )
+
+
+def turns(agent: Agent) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = agent.gates()[0].turns
+    return found
+
+
+def test_one_uplink_after_the_other_and_whose_turn_it_is_is_woken(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository
+) -> None:
+    store, agents = rack
+    assert turns(agents["sw-a"]) == turns(agents["sw-b"]) == {"1": ()}
+    assert turns(agents["sw-c"]) == {}
+    change(store, repo, 20)
+    eventually(lambda: turns(agents["sw-b"]) == {"1": ("sw-a:port/1",)})
+    assert turns(agents["sw-a"]) == {}
+    report(agents["sw-b"], "blocked", waits_for=("sw-a:port/1",))
+    chain = store.admin.waiting("sw-b")["chains"][0]
+    assert [step["what"] for step in chain["path"]] == ["sw-b:port/1", "sw-a:port/1", "sw-a"]
+    assert chain["path"][1]["why"] == "the two are web1's uplinks"
+
+    watched = [agent.watch() for agent in agents.values()]
+    report(agents["sw-a"], "changed")
+    assert store.client.wait(watched, 20) == {"sw-b"}
+    assert (turns(agents["sw-a"]), turns(agents["sw-b"])) == ({"1": ()}, {})
+    # Being done wakes nobody: there is nothing to do.
+    watched = [agent.watch() for agent in agents.values()]
+    report(agents["sw-b"], "changed")
+    assert store.client.wait(watched, 0.2) == frozenset()
+    assert turns(agents["sw-b"]) == {"1": ()}
+
+
+def test_what_failed_holds_the_other_side_back_and_nothing_else(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository
+) -> None:
+    store, agents = rack
+    change(store, repo, 20)
+    eventually(lambda: turns(agents["sw-b"]).get("1"))
+    report(agents["sw-a"], "failed", why="no such VLAN")
+    report(agents["sw-b"], "blocked", waits_for=("sw-a:port/1",))
+    assert turns(agents["sw-b"]) == {"1": ("sw-a:port/1",)}
+    assert turns(agents["sw-c"]) == {}
+    where = ["--store", store.url, "--credential", str(store.ready.admin_credential)]
+    said = CliRunner().invoke(group, ["why-waiting", "sw-b", *where], standalone_mode=False).output
+    assert "(the two are web1's uplinks)" in said, said
+    assert "no such VLAN" in said
+
+
+def test_a_side_whose_switch_is_not_reached_is_named(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository
+) -> None:
+    store, agents = rack
+    change(store, repo, 20)
+    eventually(lambda: turns(agents["sw-b"]).get("1"))
+    assert turns(agents["sw-a"]) == {}
+    now = time.time()
+    lost: dict[str, Any] = {"error": "no route", "kind": "unreachable"}
+    agents["sw-b"].report(Report(id="lost", node="sw-b", started=now, finished=now, **lost))
+    assert turns(agents["sw-a"]) == {"1": ("sw-b:port/1",)}
+    report(agents["sw-a"], "blocked", waits_for=("sw-b:port/1",))
+    chain = store.admin.waiting("sw-a")["chains"][0]
+    assert (chain["kind"], chain["root"], chain["error"]) == ("unreachable", "sw-b", "no route")
+    watched = agents["sw-a"].watch()
+    report(agents["sw-b"], "blocked", waits_for=("sw-a:port/1",))
+    assert store.client.wait([watched], 20) == {"sw-a"}
+    assert turns(agents["sw-a"]) == {}
+
+
+def test_what_has_drifted_gets_its_turn_when_it_is_reported(
+    rack: tuple[Store, dict[str, Agent]],
+) -> None:
+    store, agents = rack
+    watched = [agent.watch() for agent in agents.values()]
+    report(agents["sw-b"], "blocked", waits_for=("sw-b:port/1",))
+    assert store.client.wait(watched, 20) == {"sw-b"}
+    assert turns(agents["sw-b"]) == {}
+    report(agents["sw-a"], "blocked", waits_for=("sw-a:port/1",))
+    assert turns(agents["sw-a"]) == {"1": ("sw-b:port/1",)}
+    assert turns(agents["sw-b"]) == {}
+
+
+def test_last_feeds_follow_the_reports_and_the_signs_of_life(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, agents = rack
+    assert agents["pdu1"].gates()[0].last_feeds == {}
+    watched = agents["pdu1"].watch()
+    report(agents["pdu2"], "failed", "outlet/1")
+    assert store.client.wait([watched], 20) == {"pdu1"}
+    why = "web1 answers, and it has no other live feed"
+    assert agents["pdu1"].gates()[0].last_feeds == {"1": why}
+    report(agents["pdu2"], "changed", "outlet/1")
+    assert agents["pdu1"].gates()[0].last_feeds == {}
+
+    change(store, repo, 10, pdu1="off", pdu2="off")
+    eventually(lambda: agents["pdu2"].gates()[0].last_feeds == {"1": why})
+    report(agents["pdu1"], "refused", "outlet/1", why=f"{why}; say `power: force_off` on it")
+    (chain,) = store.admin.waiting("pdu1")["chains"]
+    assert "force_off" in chain["act"]
+    real = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + 200)  # web1 falls silent; its PDUs do not
+        assert agents["pdu1"].gates()[0].last_feeds == {}
+    assert agents["pdu1"].gates()[0].last_feeds == {"1": why}
+    store.admin.retire("web1", who="root", why="", force=True)
+    assert agents["pdu1"].gates()[0].last_feeds == {}
+
+
+SITE = """
+site: lab
+---
+{node: admin1, type: server}
+---
+node: sw-a
+type: switch
+platform: cisco_ios
+reach: [{ssh: {host: 10.0.0.2, username: rack, password: {secret: x}}, at: admin1}]
+links: {Gi1/0/1: sw-b:Gi1/0/9, Gi1/0/2: sw-c:Gi1/0/9}
+---
+node: sw-b
+type: switch
+platform: cisco_ios
+reach: [{ssh: {host: 10.0.0.3, username: rack, password: {secret: x}}}]
+links: {Gi1/0/1: admin1:eth0, Gi1/0/2: sw-c:Gi1/0/2}
+---
+node: sw-c
+type: switch
+platform: cisco_ios
+reach: [{ssh: {host: 10.0.0.4, username: rack, password: {secret: x}}}]
+"""
+
+
+def test_paths_of_a_site_and_of_what_the_switch_has_learned(
+    repo: Repository, tmp_path: Path
+) -> None:
+    repo.commit({"site.yaml": SITE})
+    one, two = "GigabitEthernet1/0/1", "GigabitEthernet1/0/2"
+    with running(repo.path, tmp_path / "data", compiler=SiteCompiler()) as store:
+        agents = store.agent("sw-a", "sw-b", "admin1")
+        assert agents["sw-a"].gates()[0].paths == {"admin1": (one, two)}
+        assert agents["sw-b"].gates()[0].paths == {"admin1": (one,)}
+        watched = [agents["sw-a"].watch(), agents["sw-b"].watch()]
+        agents["admin1"].facts(nics={"eth0": {"mac": "52:54:00:00:00:01"}})
+        table = {"Gi1/0/2": [{"mac": "5254.0000.0001", "vlan": 99}]}
+        agents["sw-a"].client.put_facts(
+            "sw-a", agents["sw-a"].credential, Facts(values={"mac_table": table})
+        )
+        assert store.client.wait(watched, 20) == {"sw-a"}
+        assert agents["sw-a"].gates()[0].paths == {"admin1": (two, "vlan/99")}
