@@ -22,6 +22,7 @@ ROUNDS = 5
 ALLOWED = LEASE + 5
 """Seconds: what is promised."""
 ONE = next(iter(HOSTS))
+WHAT = "Two admin hosts with real agents and one store, two Open vSwitches"
 
 
 def run(progress: Progress, *, quick: bool = False) -> dict[str, Any]:
@@ -29,14 +30,14 @@ def run(progress: Progress, *, quick: bool = False) -> dict[str, Any]:
     reason = parts.no_namespaces() or parts.missing(*admin_hosts.NEEDS)
     if reason:
         progress(f"left out: {reason}")
-        return {"skipped": reason}
+        return {"what": WHAT, "skipped": reason}
     rows = []
     with tempfile.TemporaryDirectory() as base, admin_hosts.admin_hosts(Path(base)) as hosts:
         for name, lose in LOSSES.items():
             took = [_round(hosts, lose) for _ in range(2 if quick else ROUNDS)]
             rows.append({"loss": name, "median": statistics.median(took), "worst": max(took)})
             progress(f"{name}: {statistics.median(took):.1f} s, at worst {max(took):.1f} s")
-    return {"lease": LEASE, "allowed": ALLOWED, "rows": rows}
+    return {"what": WHAT, "lease": LEASE, "allowed": ALLOWED, "rows": rows}
 
 
 def _round(hosts: AdminHosts, lose: Callable[[AdminHosts], Any]) -> float:

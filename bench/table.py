@@ -31,6 +31,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
         "compile": compiling,
         "site": whole_site,
         "large": large,
+        "failover": failover,
     }
     return "\n".join(make(results[name]) for name, make in makers.items() if name in results)
 
@@ -197,6 +198,19 @@ def large(result: dict[str, Any]) -> str:
     ]
     head = ["", "size", "plan", "converge", "no-op", "lines / saves", "growth ÷ growth of size"]
     return _title("A large switch", result) + _table(head, lines)
+
+
+def failover(result: dict[str, Any]) -> str:
+    """How long a switch stands alone when its admin host is lost."""
+    if "skipped" in result:
+        return _title("Failover", result) + f"Not measured: {result['skipped']}.\n"
+    lines = [[row["loss"], f"{row['median']:.1f}", f"{row['worst']:.1f}"] for row in result["rows"]]
+    note = (
+        f"With a lease of {result['lease']:g} s: seconds from the loss until the other host has mended "
+        f"what drifted at that moment. Allowed: {result['allowed']:g} s.\n\n"
+    )
+    head = ["the admin host is", "median", "worst"]
+    return _title("Failover", result) + note + _table(head, lines)
 
 
 def _title(text: str, result: dict[str, Any]) -> str:

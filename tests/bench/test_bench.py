@@ -106,3 +106,12 @@ def test_a_page_gets_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(command, "BENCHES", ("compile",))
     with pytest.raises(SystemExit):
         command.main(["compile", "nonsense"])
+
+
+def test_failover_is_a_table() -> None:
+    rows = [{"loss": "killed", "median": 4.04, "worst": 5.0}]
+    result = {"what": "Two hosts", "lease": 3.0, "allowed": 8.0, "rows": rows, "machine": MACHINE}
+    assert rows_of(table.failover(result))[2:] == [["killed", "4.0", "5.0"]]
+    assert "needs root" in table.failover(
+        {"what": "Two hosts", "skipped": "needs root", "machine": MACHINE}
+    )
