@@ -30,7 +30,9 @@ NodeState = Literal[
     "converged",
     "retired",
     "unplaced",
+    "place",
 ]
+"""``place``: a room or a rack; there is nothing in it to converge."""
 
 
 def node_state(last: RunSummary | None, *, silent: float) -> NodeState:
@@ -91,6 +93,8 @@ def node_status(
     error = last.error if last else ""
     if state == "stale":
         error = f"nothing heard from its agent for {span(silent)}" + (f"; before that: {error}" if error else "")  # fmt: skip
+    if not (bundle.node.platform or bundle.resources or last):
+        state = "place"
     if at.unplaced:
         state, error = "unplaced", at.unplaced
     elif at.unreached:

@@ -14,7 +14,7 @@ from rackwright.model.report import Outcome, Report
 from rackwright.model.site import Node
 from rackwright_store.gates import gates_of, rests_of, wants_of
 from rackwright_store.runs import RunSummary, address_problem, summarise, verification
-from rackwright_store.status import STALE_AFTER, node_state, outstanding
+from rackwright_store.status import STALE_AFTER, node_state, node_status, outstanding
 
 
 def report(*outcomes: Outcome, **more: Any) -> Report:
@@ -201,6 +201,23 @@ def run(**more: Any) -> RunSummary:
 )
 def test_one_word_for_a_node(last: RunSummary | None, silent: float, state: str) -> None:
     assert node_state(last, silent=silent) == state
+
+
+def test_a_rack_is_a_place() -> None:
+    def state(**about: Any) -> Any:
+        return node_status(
+            Bundle(node=Node(name="rack-a1", type="rack", **about), revision="c1"),
+            None,
+            {},
+            heard=0.0,
+            silent=0.0,
+            enrolled=False,
+            commit="c1",
+            facts_problems=(),
+        )["state"]
+
+    assert state(platform="") == "place"
+    assert state(platform="linux") == "never seen"
 
 
 def test_what_is_outstanding() -> None:

@@ -23,6 +23,7 @@ STATE_STYLE = {
     "stale": "magenta",
     "never seen": "magenta",
     "retired": "cyan",
+    "place": "cyan",
     "alive": "green",
     "held": "green",
     "coming": "cyan",
