@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -218,6 +218,21 @@ def test_what_is_made_severs_nothing_and_what_changes_does() -> None:
 def test_what_the_platform_will_not_have_is_refused() -> None:
     (found,) = forecast(bundle(declare("bond/never")), Gates(), Picky(), Known())
     assert (found.state, found.why) == ("refused", "no")
+
+
+def test_a_secret_is_not_judged_by_the_marker_that_stands_for_it() -> None:
+    class Spelling(Memory):
+        def refuse(
+            self, changes: Sequence[Change], observed: Mapping[Address, Resource]
+        ) -> Mapping[Address, str]:
+            return {change.address: "it cannot be spelled" for change in changes}
+
+    what = bundle(declare("thing/a", key=marker("key")), declare("thing/b", key="plain"))
+    found = forecast(what, Gates(), Spelling(), Known())
+    assert [(one.address, one.state) for one in found] == [
+        ("thing/a", "changed"),
+        ("thing/b", "refused"),
+    ]
 
 
 def test_a_device_that_nobody_has_identified() -> None:

@@ -24,7 +24,7 @@ from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change
 from rackwright.model.report import Outcome
 from rackwright.model.resource import Resource, declared_fields
-from rackwright.model.secret import marker
+from rackwright.model.secret import marker, names_in
 
 
 class AnyPlatform:
@@ -62,13 +62,16 @@ def forecast(bundle: Bundle, gates: Gates, provider: Platform, known: Known) -> 
     said = prepare(bundle, provider, ledger, _Markers())
     observed = _remembered(said, ledger, before, known)
     plan = make_plan(said.items, observed, ledger, waiting=said.waiting)
+    refused = provider.refuse(plan.changes, observed)
+    secretive = {item.address for item in said.items if names_in(item.declared.data)}
     decision = decide(
         plan,
         said,
         observed,
         ledger,
         gates,
-        refused=provider.refuse(plan.changes, observed),
+        # What the platform says of a secret it would say of our marker for it.
+        refused={address: why for address, why in refused.items() if address not in secretive},
         ports=ports_of(gates, provider),
         node=bundle.node.name,
     )
