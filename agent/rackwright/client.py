@@ -5,30 +5,21 @@ requests is imported when a client is made, not when this module is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.errors import Permanent, Unreachable
+from rackwright.model.errors import Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.lease import EPOCH_HEADER, Leases
 from rackwright.model.report import Report
-
-if TYPE_CHECKING:
-    import requests
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
-"""A store that renders a large site with new facts takes its time."""
+from rackwright.store_http import StoreHttp, decoded, path_part, plain_object
 
 LEASE_READ_SECONDS = 5.0
 """An answer about leases that comes later is of little use: better to ask again."""
-
-T = TypeVar("T")
 
 
 class Watch(NamedTuple):
@@ -40,19 +31,6 @@ class Watch(NamedTuple):
     gates: str = ""
     epoch: int = 0
     """Of the lease, when the credential is that of a host which acts for the node."""
-
-
-class NotAllowed(Permanent):
-    """The credential is not good (any more), or the node is not in the site: nothing is wrong with
-    what was asked."""
-
-
-class WatchRefused(NotAllowed):
-    """A long poll had credentials that are not good (any more): those of ``nodes``."""
-
-    def __init__(self, message: str, nodes: Iterable[str]) -> None:
-        super().__init__(message)
-        self.nodes = frozenset(nodes)
 
 
 class StoreClient:
@@ -69,7 +47,7 @@ class StoreClient:
     """
 
     def __init__(self, url: str, ca: str | None = None) -> None:
-        self._http = _Http(url, ca)
+        self._http = StoreHttp(url, ca)
 
     def close(self) -> None:
         """Close kept connections."""
@@ -80,7 +58,7 @@ class StoreClient:
         body = msgspec.json.encode({"token": token, "node": node})
         # Not sent twice: the token might be used up by the first.
         answer = self._http.send("POST", "/v1/enrol", body=body, again=False)
-        credential = _object(answer).get("credential")
+        credential = plain_object(answer).get("credential")
         if not isinstance(credential, str):
             raise Unreachable("the store's answer to an enrolment holds no credential")
         return credential
@@ -100,37 +78,37 @@ class StoreClient:
         wanted = {node: {"instance": one, "epoch": epoch} for node, (one, epoch) in want.items()}
         body = msgspec.json.encode({"process": process, "want": wanted, "release": dict(release)})
         answer = self._http.send("POST", "/v1/leases", credential, body=body, read=LEASE_READ_SECONDS)  # fmt: skip
-        return _decoded(answer, Leases)[0]
+        return decoded(answer, Leases)[0]
 
     def bundle(
         self, node: str, credential: str, etag: str = "", *, epoch: int = 0
     ) -> tuple[Bundle, str] | None:
         """The node's bundle and its ETag; None when it is still the one of ``etag``."""
         headers = _epoch(epoch) | ({"If-None-Match": f'"{etag}"'} if etag else {})
-        path = f"/v1/nodes/{_part(node)}/bundle"
+        path = f"/v1/nodes/{path_part(node)}/bundle"
         answer = self._http.send("GET", path, credential, headers=headers, none_for=304)
-        return None if answer is None else _decoded(answer, Bundle)
+        return None if answer is None else decoded(answer, Bundle)
 
     def gates(self, node: str, credential: str, *, epoch: int = 0) -> tuple[Gates, str]:
         """The node's gates and their ETag."""
-        path = f"/v1/nodes/{_part(node)}/gates"
+        path = f"/v1/nodes/{path_part(node)}/gates"
         answer = self._http.send("GET", path, credential, headers=_epoch(epoch))
-        return _decoded(answer, Gates)
+        return decoded(answer, Gates)
 
     def put_facts(self, node: str, credential: str, facts: Facts, *, epoch: int = 0) -> str:
         """Send the node's facts. Returns the ETag of the bundle rendered with them."""
-        path, body = f"/v1/nodes/{_part(node)}/facts", msgspec.json.encode(facts)
+        path, body = f"/v1/nodes/{path_part(node)}/facts", msgspec.json.encode(facts)
         answer = self._http.send("PUT", path, credential, body=body, headers=_epoch(epoch))
-        return str(_object(answer).get("etag", ""))
+        return str(plain_object(answer).get("etag", ""))
 
     def put_ledger(self, node: str, credential: str, ledger: bytes, *, epoch: int = 0) -> None:
         """Mirror the node's ledger (JSON): ``{"entries": {"type/name": {"needs": […], …}}}``."""
-        path = f"/v1/nodes/{_part(node)}/ledger"
+        path = f"/v1/nodes/{path_part(node)}/ledger"
         self._http.send("PUT", path, credential, body=ledger, headers=_epoch(epoch))
 
     def get_ledger(self, node: str, credential: str, *, epoch: int = 0) -> bytes | None:
         """The ledger as it was mirrored last (JSON); None when there is none."""
-        path = f"/v1/nodes/{_part(node)}/ledger"
+        path = f"/v1/nodes/{path_part(node)}/ledger"
         answer = self._http.send("GET", path, credential, headers=_epoch(epoch), none_for=404)
         return None if answer is None else bytes(answer.content)
 
@@ -140,7 +118,7 @@ class StoreClient:
         """Deliver a report (or one as it lies in the spool, JSON), with the ``epoch`` under which the
         run was made. Twice does no harm."""
         body = report if isinstance(report, bytes) else msgspec.json.encode(report)
-        path = f"/v1/nodes/{_part(node)}/reports"
+        path = f"/v1/nodes/{path_part(node)}/reports"
         self._http.send("POST", path, credential, body=body, headers=_epoch(epoch))
 
     def wait(
@@ -152,7 +130,7 @@ class StoreClient:
         items = [Watch(*item)._asdict() for item in watch]
         body = msgspec.json.encode({"timeout": timeout, "watch": items})
         answer = self._http.send("POST", "/v1/wait", body=body, read=timeout + 15.0)
-        changed = _object(answer).get("changed")
+        changed = plain_object(answer).get("changed")
         return frozenset(map(str, changed)) if isinstance(changed, list) else frozenset()
 
 
@@ -160,7 +138,7 @@ class AdminClient:
     """The store as the admin sees it; plain data out. Raises as `StoreClient` does."""
 
     def __init__(self, url: str, credential: str, ca: str | None = None) -> None:
-        self._http = _Http(url, ca)
+        self._http = StoreHttp(url, ca)
         self._credential = credential
 
     def close(self) -> None:
@@ -177,15 +155,15 @@ class AdminClient:
 
     def node(self, name: str) -> dict[str, Any]:
         """All about one node."""
-        return self._get(f"/v1/nodes/{_part(name)}")
+        return self._get(f"/v1/nodes/{path_part(name)}")
 
     def runs(self, node: str = "", limit: int = 50) -> list[dict[str, Any]]:
         """The newest runs, of one node or of all, newest first."""
-        return self._list(f"/v1/runs?node={_part(node)}&limit={limit}", "runs")
+        return self._list(f"/v1/runs?node={path_part(node)}&limit={limit}", "runs")
 
     def report(self, node: str, identity: str) -> dict[str, Any]:
         """One whole report."""
-        return self._get(f"/v1/nodes/{_part(node)}/reports/{_part(identity)}")
+        return self._get(f"/v1/nodes/{path_part(node)}/reports/{path_part(identity)}")
 
     def revisions(self, limit: int = 50) -> list[dict[str, Any]]:
         """What came of the newest commits, newest first."""
@@ -201,14 +179,14 @@ class AdminClient:
 
     def waiting(self, name: str) -> dict[str, Any]:
         """Why one node waits, down to the roots."""
-        return self._get(f"/v1/nodes/{_part(name)}/waiting")
+        return self._get(f"/v1/nodes/{path_part(name)}/waiting")
 
     def retire(self, name: str, **said: Any) -> dict[str, Any]:
         """The node is gone for good: ``who``, ``why``, ``force``, and ``dry_run`` to be told only what
         would be released."""
-        path = f"/v1/nodes/{_part(name)}/retire"
+        path = f"/v1/nodes/{path_part(name)}/retire"
         body = msgspec.json.encode(said)
-        return _object(self._http.send("POST", path, self._credential, body=body, again=False))
+        return plain_object(self._http.send("POST", path, self._credential, body=body, again=False))
 
     def hosts(self) -> dict[str, Any]:
         """``{"lease", "hosts", "unplaced"}``: the hosts that converge managed nodes, and the nodes that
@@ -218,8 +196,8 @@ class AdminClient:
     def drain(self, host: str, who: str, *, drain: bool) -> dict[str, Any]:
         """``host`` is to hold nothing, or may again. Returns how it is doing."""
         body = msgspec.json.encode({"drain": drain, "who": who})
-        path = f"/v1/hosts/{_part(host)}/drain"
-        return _object(self._http.send("POST", path, self._credential, body=body))
+        path = f"/v1/hosts/{path_part(host)}/drain"
+        return plain_object(self._http.send("POST", path, self._credential, body=body))
 
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""
@@ -235,12 +213,12 @@ class AdminClient:
 
     def why(self, node: str, path: str) -> dict[str, Any]:
         """Where a value of a node came from."""
-        return self._get(f"/v1/why/{_part(node)}/{quote(path, safe='/')}")
+        return self._get(f"/v1/why/{path_part(node)}/{quote(path, safe='/')}")
 
     def create_token(self, nodes: Iterable[str], ttl: float = 3600.0) -> dict[str, Any]:
         """``{"token", "nodes", "expires"}``: good once for each of ``nodes``, for ``ttl`` seconds."""
         body = msgspec.json.encode({"nodes": list(nodes), "ttl": ttl})
-        return _object(self._http.send("POST", "/v1/tokens", self._credential, body=body, again=False))  # fmt: skip
+        return plain_object(self._http.send("POST", "/v1/tokens", self._credential, body=body, again=False))  # fmt: skip
 
     def poke(self) -> None:
         """Have the store look at its branch now."""
@@ -249,191 +227,17 @@ class AdminClient:
     def healthy(self) -> bool:
         """Whether the store answers; needs no credential."""
         try:
-            return bool(_object(self._http.send("GET", "/v1/health")).get("ok"))
+            return bool(plain_object(self._http.send("GET", "/v1/health")).get("ok"))
         except Unreachable:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        return _object(self._http.send("GET", path, self._credential))
+        return plain_object(self._http.send("GET", path, self._credential))
 
     def _list(self, path: str, key: str) -> list[dict[str, Any]]:
         found = self._get(path).get(key)
         return found if isinstance(found, list) else []
 
 
-class _Http:
-    """One kept-alive session, and foreign errors mapped to ours."""
-
-    def __init__(self, url: str, ca: str | None) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Permanent(f"{url!r} is not a store's URL: write https://HOST:PORT")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise Permanent("a store's URL has no credentials, query or fragment in it")
-        self._url = url.rstrip("/")
-        self._verify: str | bool = ca or True
-        self._requests = requests
-        self._session = requests.Session()
-        # As many kept connections as a process has converging threads, and then some.
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=256)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-
-    def close(self) -> None:
-        self._session.close()
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        credential: str = "",
-        *,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        none_for: int = 0,
-        read: float = READ_SECONDS,
-        again: bool = True,
-    ) -> Any:
-        """The answer when it is a success; None when its status is ``none_for``."""
-        try:
-            answer = self._once(method, path, credential, body, headers or {}, read)
-        except self._requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise Unreachable(f"{self._url}: TLS failed: {_reason(error)}") from error
-            raise Permanent(
-                f"{self._url}: TLS failed: {_reason(error)}; is the store's certificate for this name, "
-                "and signed by an authority that is trusted here (--ca FILE)?"
-            ) from error
-        except self._requests.exceptions.ConnectionError as error:
-            # A kept connection that the store had closed meanwhile looks the same as a dead store.
-            if not again or isinstance(error, self._requests.exceptions.ConnectTimeout):
-                raise Unreachable(f"{self._url}: {_reason(error)}") from error
-            return self.send(
-                method, path, credential, body=body, headers=headers, none_for=none_for, read=read, again=False
-            )  # fmt: skip
-        except OSError as error:
-            raise _foreign(self._requests, self._url, error) from error
-        except ValueError as error:
-            raise Permanent(f"{self._url}: {error}") from error
-        if answer.status_code == none_for:
-            return None
-        if answer.ok and answer.status_code < 300:
-            return answer
-        raise _refusal(self._url, answer)
-
-    def _once(
-        self,
-        method: str,
-        path: str,
-        credential: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-        read: float,
-    ) -> requests.Response:
-        return self._session.request(
-            method,
-            self._url + path,
-            data=body,
-            headers={
-                "Accept": "application/json",
-                **({"Content-Type": "application/json"} if body is not None else {}),
-                **headers,
-            },
-            # Given as auth and verify of the request, or ~/.netrc and the environment override them.
-            auth=_Bearer(credential),
-            verify=self._verify,
-            timeout=(CONNECT_SECONDS, read),
-            allow_redirects=False,
-        )
-
-
-class _Bearer:
-    """Puts the credential in, or sees to it that there is none."""
-
-    def __init__(self, credential: str) -> None:
-        self._credential = credential
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._credential:
-            request.headers["Authorization"] = f"Bearer {self._credential}"
-        return request
-
-
-def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
-    status = answer.status_code
-    try:
-        said = json.loads(answer.content)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        said = {"error": f"answered {status} {answer.reason}"}
-    hint = f" ({said['hint']})" if said.get("hint") else ""
-    text = f"{url}: {said.get('error', f'answered {status}')}{hint}"
-    if status >= 500 or status in (408, 429):
-        return Unreachable(text)
-    if status < 400:
-        return Permanent(f"{url}: answered {status}: this is not a store, or not its address")
-    nodes = said.get("nodes")
-    if status == 403 and isinstance(nodes, list):
-        return WatchRefused(text, map(str, nodes))
-    if status in (401, 403, 404):
-        return NotAllowed(text)
-    return Permanent(text)
-
-
-def _foreign(library: Any, url: str, error: OSError) -> Permanent | Unreachable:
-    wrong = (
-        library.exceptions.InvalidURL,
-        library.exceptions.InvalidSchema,
-        library.exceptions.MissingSchema,
-        library.exceptions.InvalidHeader,
-    )
-    if isinstance(error, wrong):
-        return Permanent(f"{url}: {error}")
-    if not isinstance(error, library.exceptions.RequestException):
-        # requests raises a plain OSError for a CA file that is not there.
-        return Permanent(f"{url}: {error}")
-    return Unreachable(f"{url}: {_reason(error)}")
-
-
-def _reason(error: BaseException) -> str:
-    """What the operating system said, without the layers of wrapping around it."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror
-        wrapped = getattr(inner, "reason", None) or next(iter(inner.args), None)
-        inner = wrapped if isinstance(wrapped, BaseException) else inner.__cause__
-    return str(error)
-
-
-def _decoded(answer: Any, kind: type[T]) -> tuple[T, str]:
-    try:
-        found = msgspec.json.decode(answer.content, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Unreachable(
-            f"the store's answer is not a {kind.__name__.lower()} that this version of Rackwright "
-            f"reads: {error}"
-        ) from error
-    return found, answer.headers.get("ETag", "").removeprefix("W/").strip('"')
-
-
-def _object(answer: Any) -> dict[str, Any]:
-    try:
-        found = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Unreachable("the store's answer is not what it must be: is this a store?")
-    return found
-
-
 def _epoch(epoch: int) -> dict[str, str]:
     return {EPOCH_HEADER: str(epoch)} if epoch else {}
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")

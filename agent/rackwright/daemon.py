@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rackwright.model.errors import RackwrightError, Temporary
 from rackwright.model.report import Report
@@ -22,10 +23,14 @@ from rackwright.run import NodeRunner
 from rackwright.source import StoreSource
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from rackwright.client import StoreClient, Watch
     from rackwright.leasing import Lease
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BACK_OFF = 5.0
 """Seconds to the first retry of a node that could not be reached; doubled up to the interval."""
@@ -82,6 +87,7 @@ class Loop:
             claim.changed = self._lease_changed
         self._served: Lease | None = None
         """The lease for which a run has begun."""
+        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
 
     @property
     def watched(self) -> bool:
@@ -100,24 +106,66 @@ class Loop:
         self._fresh = self._fresh or fresh_facts
         self._wake.set()
 
+    def between_runs(self, work: Callable[[], T]) -> Future[T]:
+        """Have ``work`` done by the thread that runs the node, after the run under way; a run follows.
+        Any thread may call it."""
+        from concurrent.futures import Future
+
+        asked: Future[T] = Future()
+        self._asked.put((asked, work))
+        self.wake()
+        if not self.running:
+            self._refuse_asked()
+        return asked
+
     def _go(self) -> None:
         try:
-            self._rounds()
+            try:
+                self._rounds()
+            finally:
+                self._leave()
+        except Exception:
+            # A bug: whoever keeps us sees that we do not run, gives the lease back and starts another.
+            log.exception("%s: its loop has ended", self.runner.node)
         finally:
-            self.runner.close()
-            if self.runner.claim is not None:
-                self.runner.deliver()  # it may be long until this node comes here again
             self.running = False
+            self._refuse_asked()
             self._ended()
+
+    def _do_asked(self) -> None:
+        while not self.runner.stop.is_set():
+            try:
+                asked, work = self._asked.get_nowait()
+            except queue.Empty:
+                return
+            if asked.set_running_or_notify_cancel():
+                try:
+                    asked.set_result(work())
+                except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                    asked.set_exception(error)
+
+    def _refuse_asked(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                asked, _ = self._asked.get_nowait()
+                if asked.set_running_or_notify_cancel():
+                    asked.set_exception(Temporary(f"{self.runner.node} is left: nothing was done"))
+
+    def _leave(self) -> None:
+        self.runner.close()
+        if self.runner.claim is not None:
+            self.runner.deliver()  # it may be long until this node comes here again
 
     def _rounds(self) -> None:
         stop = self.runner.stop
         while not stop.is_set():
             self._wake.clear()
             if not self._may_run():
+                self._do_asked()
                 self._wake.wait(LOOK)
                 continue
             self._wake.clear()  # whatever woke us is served by this run
+            self._do_asked()
             fresh, self._fresh = self._fresh, False
             report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
             self._failures = self._failures + 1 if report.kind == "unreachable" else 0
@@ -187,7 +235,8 @@ class Waker:
         self.thread = threading.Thread(target=self._go, name="wake", daemon=True)
 
     def _go(self) -> None:
-        from rackwright.client import Watch, WatchRefused
+        from rackwright.client import Watch
+        from rackwright.store_http import WatchRefused
 
         failures = 0
         refused: dict[str, Watch] = {}
@@ -330,11 +379,11 @@ def tell_systemd(state: str) -> None:
 
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.sendto(state.encode(), address)
-        except OSError as error:
-            log.debug("systemd was not told: %s", error)
+    except OSError as error:
+        log.debug("systemd was not told: %s", error)
 
 
 def watchdog_interval() -> float | None:

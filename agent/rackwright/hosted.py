@@ -3,7 +3,7 @@
 The agent keeps one file for each managed node in ``STATE/HOST/delegates``; the daemon runs a delegate
 for each, and tells on the Unix socket ``STATE/HOST/delegates.sock`` how each is doing. A conversation is
 one word and a line break, ``list`` or ``poke`` (look at the files now), and the answer: JSON, a `Told`
-by node.
+by node. What people ask for on the same socket stands in `rackwright.errand`.
 """
 
 from __future__ import annotations
@@ -53,15 +53,23 @@ def ask(
 ) -> dict[str, Told] | None:
     """What the daemon says; None when there is none, or it does not answer in ``timeout`` seconds."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        with _place(state) as place, socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(timeout)
-            line.connect(place)
+        with connected(state, timeout) as line:
             line.sendall(f"{word}\n".encode())
             said = bytearray()
             while len(said) < LARGEST and (more := line.recv(65536)):
                 said += more
         return msgspec.json.decode(said, type=dict[str, Told])
     return None
+
+
+@contextmanager
+def connected(state: Path, timeout: float) -> Iterator[socket.socket]:
+    """A conversation with the daemon. Raises OSError when there is none."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(timeout)
+        with _place(state) as place:
+            line.connect(place)
+        yield line
 
 
 def listen(state: Path) -> socket.socket:

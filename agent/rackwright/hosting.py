@@ -7,13 +7,16 @@ again, and at once when somebody pokes, so a lost poke is harmless. See `rackwri
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import queue
+import select
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,12 +32,16 @@ from rackwright.daemon import (
     tell_systemd,
     watchdog_interval,
 )
+from rackwright.errand import News, Rebooted
 from rackwright.hosted import Told
 from rackwright.keeper import Claim, Keeper
+from rackwright.rebooting import reboot
 from rackwright.run import NodeRunner
 from rackwright.source import StoreSource
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from rackwright.client import StoreClient
     from rackwright.model.report import Report
     from rackwright.provider import Registry
@@ -43,10 +50,14 @@ log = logging.getLogger(__name__)
 
 LOOK = 2.0
 """Seconds between two looks at what is declared, when nobody pokes."""
-WORD = 16
+ENROLMENT = 0.25
+"""Seconds between two looks for the host's credential."""
+LONGEST = 512
 """Bytes of what is asked on the socket."""
 PATIENCE = 2.0
 """Seconds that who asks on the socket may take."""
+SHORT_OF = 1.0
+"""Seconds to the next try to hear who asks, when the process has no descriptor left."""
 
 
 class Delegates(NamedTuple):
@@ -133,7 +144,8 @@ class Hosting:
 
     def _stop(self, one: _Delegate) -> None:
         if not one.loop.runner.stop.is_set():
-            log.info("%s: is to go elsewhere", one.claim.node)
+            why = "this daemon stops" if self._leaving else "it is to go elsewhere"
+            log.info("%s: no longer converged from here: %s", one.claim.node, why)
             one.loop.runner.stop.set()
             one.loop.wake()
 
@@ -158,6 +170,17 @@ class Hosting:
         """Converge all of them now, with fresh facts."""
         for loop in list(self.loops):
             loop.wake(fresh_facts=True)
+
+    def reboot(
+        self, node: str, outlet: str, tell: Callable[[str], None]
+    ) -> Future[Rebooted] | None:
+        """Have an outlet rebooted between two runs of its node; None when the node is not here."""
+        with self._lock:
+            one = self._delegates.get(node)
+        if one is None:
+            return None
+        runner = one.loop.runner
+        return one.loop.between_runs(lambda: reboot(runner, outlet, tell))
 
     def told(self) -> dict[str, Told]:
         """How each is doing."""
@@ -198,6 +221,8 @@ def serve(shared: Delegates, stop: threading.Event) -> None:
                     hosting.look()
                 except OSError as error:
                     log.error("what is declared here cannot be read, and stays as it is: %s", error)
+                except RuntimeError as error:  # no thread to be had: those that run go on
+                    log.error("a delegate cannot be started: %s", error)
                 tell_systemd(f"WATCHDOG=1\nSTATUS={len(hosting.loops)} delegate(s)")
             keeper.close()
             with suppress(OSError):
@@ -218,7 +243,7 @@ def _enrolled(shared: Delegates, stop: threading.Event, signals: Signals) -> boo
                 shared.host,
             )
             said = True
-        if {signal.SIGTERM, signal.SIGINT} & set(signals.wait(LOOK)):
+        if {signal.SIGTERM, signal.SIGINT} & set(signals.wait(ENROLMENT)):
             stop.set()
             return False
         tell_systemd("WATCHDOG=1")
@@ -238,14 +263,76 @@ def _hear(heard: list[int], hosting: Hosting, stop: threading.Event) -> None:
 
 
 def _answer(line: socket.socket, hosting: Hosting) -> None:
-    """Answer who asks on the socket, one after the other, until it is closed."""
-    while True:
+    """Answer who asks on the socket, one after the other, until it is closed. What takes its time has
+    a thread of its own."""
+    while line.fileno() >= 0:
         try:
-            who, _ = line.accept()
-        except OSError:
+            who = _accepted(line)
+            with ExitStack() as stack:
+                stack.enter_context(who)
+                who.settimeout(PATIENCE)
+                words = who.recv(LONGEST).decode(errors="replace").split()
+                if len(words) == 3 and words[0] == "reboot":
+                    threading.Thread(
+                        target=_reboot, args=(who, hosting, *words[1:]), name="asked", daemon=True
+                    ).start()
+                    stack.pop_all()  # that thread closes it
+                    continue
+                if words == ["poke"]:
+                    hosting.look()
+                who.sendall(msgspec.json.encode(hosting.told()))
+        except OSError as error:
+            log.debug("who asked on the socket got no answer: %s", error)
+        except Exception:
+            # Whoever asks next is answered, or the host's agent could start and stop nothing any more.
+            log.exception("who asked on the socket got no answer")
+
+
+def _accepted(line: socket.socket) -> socket.socket:
+    """Who asks next. Without a descriptor for him, after a moment; then he is still there."""
+    try:
+        return line.accept()[0]
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            log.error("who asks on the socket has to wait: %s", error.strerror)
+            select.select([], [], [], SHORT_OF)
+        raise
+
+
+def _reboot(who: socket.socket, hosting: Hosting, node: str, outlet: str) -> None:
+    """Have an outlet rebooted, and tell ``who`` of it; nothing is done for one who has left before."""
+    news: queue.SimpleQueue[News] = queue.SimpleQueue()
+
+    def end(done: Future[Rebooted]) -> None:
+        ended = _ended(done)
+        log.info("%s: reboot of outlet %s: %s", node, outlet, ended.error or ended.state)
+        news.put(News(ended=ended))
+
+    log.info("%s: somebody on this host asks for a reboot of outlet %s", node, outlet)
+    with who, suppress(OSError):
+        asked = hosting.reboot(node, outlet, lambda said: news.put(News(said=said)))
+        if asked is None:
+            gone = Rebooted(state="unreachable", error=f"{node} is not converged from here")
+            who.sendall(msgspec.json.encode(News(ended=gone)) + b"\n")
             return
-        with who, suppress(OSError):
-            who.settimeout(PATIENCE)
-            if who.recv(WORD).strip() == b"poke":
-                hosting.look()
-            who.sendall(msgspec.json.encode(hosting.told()))
+        asked.add_done_callback(end)
+        try:
+            while True:
+                try:
+                    one = news.get(timeout=LOOK)
+                except queue.Empty:
+                    if select.select([who], [], [], 0)[0] and not who.recv(1):
+                        return
+                    continue
+                who.sendall(msgspec.json.encode(one) + b"\n")
+                if one.ended is not None:
+                    return
+        finally:
+            asked.cancel()  # of no effect once it has begun
+
+
+def _ended(done: Future[Rebooted]) -> Rebooted:
+    if done.cancelled():
+        return Rebooted(state="stopped")
+    error = done.exception()
+    return done.result() if error is None else Rebooted(state="unreachable", error=str(error))

@@ -29,9 +29,25 @@ GIVE_BACK = 3.0
 itself."""
 
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Differs between any two machines, and between two boots of one (random(4))."""
+
+
 class _Kept(msgspec.Struct, frozen=True):
     instance: str
     epoch: int = 0
+    """The highest that was held."""
+    boot: str = ""
+    """Of the machine that wrote this."""
+    written: int = 0
+    """The epoch under which the directory was written last, in this boot; 0: in none."""
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class Claim:
@@ -61,9 +77,11 @@ class Claim:
             return
         with ExitStack() as stack:
             stack.enter_context(run_lock(self._lock_file))
-            kept = self._read()
-            if kept is None:
-                kept = _Kept(secrets.token_hex(16))
+            kept, boot = self._read(), _boot()
+            if kept is None or kept.boot != boot:
+                # The lock tells nothing of another machine, which may have begun as a copy of this one's
+                # disk: to the store the two are two holders, and neither's ledger is the newest for sure.
+                kept = _Kept(secrets.token_hex(16), kept.epoch if kept else 0, boot)
                 replace(self._file, msgspec.json.encode(kept))
             self._kept, self._lock = kept, stack.pop_all()
 
@@ -89,12 +107,12 @@ class Claim:
     def follows(self, lease: Lease) -> bool:
         """Whether nobody else held the node since this state directory was last written under a
         lease, so that the ledger here is the newest."""
-        return lease.epoch in (self._kept.epoch, self._kept.epoch + 1)
+        return lease.epoch in (self._kept.written, self._kept.written + 1)
 
     def adopt(self, lease: Lease) -> None:
         """Note that the state directory is as it must be under ``lease``; on return it is on disk."""
-        if self._kept.epoch != lease.epoch:
-            self._kept = _Kept(self._kept.instance, lease.epoch)
+        if self._kept.written != lease.epoch:
+            self._kept = msgspec.structs.replace(self._kept, epoch=lease.epoch, written=lease.epoch)
             replace(self._file, msgspec.json.encode(self._kept))
 
     def unlock(self) -> None:
@@ -185,6 +203,7 @@ class Keeper:
                 # All leases end with this thread, so it goes on, whatever bug this is.
                 log.exception("the leases are not renewed")
                 self._failures += 1
+                self._tried, self._poked = self._clock(), False  # or it would try again at once
 
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
@@ -219,6 +238,11 @@ class Keeper:
                 claim.lock()
             except (Busy, OSError) as error:
                 self._deny(claim, str(error))
+            except Exception as error:
+                # A bug with one node must not end the leases of all others.
+                if not claim.settled:
+                    log.exception("%s: its lease is not asked for", node)
+                self._deny(claim, f"a fault in Rackwright, see its log: {error}")
             else:
                 self._table = self._table.wishing(node, claim.wish)
                 self._poked = True

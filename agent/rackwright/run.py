@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,8 +140,9 @@ class NodeRunner:
                 self.source.deliver(report)
         self.deliver()
 
-    def deliver(self) -> None:
-        """Send the reports that wait. Any thread may call it; never raises."""
+    def deliver(self) -> bool:
+        """Send the reports that wait, and say whether none waits any more. Any thread may call it; never
+        raises."""
         try:
             with self._delivering:
                 trouble = Spool(self.state / "reports").deliver(self.source.deliver)
@@ -149,6 +150,30 @@ class NodeRunner:
             trouble = str(error)
         if trouble:
             log.warning("%s: reports are kept for later: %s", self.node, trouble)
+        return not trouble
+
+    @contextmanager
+    def between_runs(self) -> Iterator[tuple[AnyProvider, Any]]:
+        """The node's provider and its session, kept or opened, for what somebody asks for once: under
+        the run lock and the lease, as a run has them. Raises RackwrightError, and OSError when the
+        state directory cannot be used."""
+        lease = self.claim.current() if self.claim is not None else None
+        with run_lock(self.state / "run.lock"):
+            if lease is not None and lease is not self._lease:
+                self._begin_tenure(lease, LedgerFile(self.state / "ledger.json"))
+            node = self.source.bundle().node
+            if not node.reach:
+                raise Permanent(f"{node.name} has no `reach`: it is no managed node")
+            provider, reach = self._reach_of(node.platform, why_run=False)
+            around = Surroundings(
+                state=self.state, root=self.root, writable=True, stop=self.stop, lease=lease
+            )
+            try:
+                session = reach.session(node, read_secrets(self.secrets), around)
+                yield getattr(provider, "chosen", provider), session  # of `platform: auto`
+            except Unreachable:
+                reach.close()
+                raise
 
     def lost(self) -> bool:
         """Whether the kept session is gone, as far as it can tell without asking the device anything
@@ -172,7 +197,7 @@ class NodeRunner:
         if self.source.collects:
             self._send_facts(known)
         bundle = self.source.bundle()
-        provider, reach = self._reach_of(bundle, why_run)
+        provider, reach = self._reach_of(bundle.node.platform, why_run=why_run)
         around = Surroundings(
             state=self.state, root=self.root, writable=not why_run, stop=self.stop, lease=lease
         )
@@ -184,7 +209,12 @@ class NodeRunner:
                 bundle = self._with_facts(facts, bundle, known)
             else:
                 session = reach.session(bundle.node, secrets, around)
+            # A report that came in the middle of this run would be taken for that of this run, and what
+            # this one is cutting for done.
+            told = why_run or not self.source.collects or self.deliver()
             bundle, gates = self._gates(bundle)
+            if not told:
+                gates = gates.unasked
             self._mirror_tried = False
             job = Job(
                 bundle=bundle,
@@ -271,8 +301,7 @@ class NodeRunner:
                 bundle = self.source.bundle()
         return bundle, self.source.gates()
 
-    def _reach_of(self, bundle: Bundle, why_run: bool) -> tuple[AnyProvider, Reach]:
-        platform = bundle.node.platform
+    def _reach_of(self, platform: str, *, why_run: bool) -> tuple[AnyProvider, Reach]:
         if self._provider is None or self._provider.platform != platform:
             self.close()
             self._provider, self._reach = self.registry.provider(platform), None

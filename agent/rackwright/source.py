@@ -143,7 +143,7 @@ class StoreSource:
         return gates
 
     def deliver(self, report: Report) -> None:
-        from rackwright.client import NotAllowed
+        from rackwright.store_http import NotAllowed
 
         try:
             self.client.post_report(self.node, self.credential, report, epoch=report.epoch)

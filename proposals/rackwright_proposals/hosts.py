@@ -77,7 +77,9 @@ def check_hosts(
                 warnings.add(
                     f"{name!r} is reached from {way.at!r}, which has not the role {DELEGATE_HOST!r}",
                     mark,
-                    f"deploy {DELEGATE_HOST} on {way.at}",
+                    f"deploy {DELEGATE_HOST} on {way.at}"
+                    if nodes[way.at].type == "server"
+                    else f"hosts are servers: {', '.join(sorted(hosts))}",
                 )
         if ways and not any(usable_from(way, host) for way in ways for host in hosts):
             warnings.add(

@@ -61,6 +61,13 @@ class Health(NamedTuple):
     """Whole addresses of what failed there."""
     away: bool = False
     """Nobody knows how it is: the node at the far end is not reached, or not heard."""
+    stuck: bool = False
+    """Nothing that is pending could go now: it waits for a need, for what rests on it, or for its wave of
+    a rollout."""
+    lost: bool = False
+    """Something that is pending was as it is wanted once, or was begun, and is not known to be so."""
+    bound: bool = False
+    """A run that was told it had the turn may still be cutting, whatever is pending by now."""
 
     @property
     def good(self) -> bool:
@@ -164,6 +171,9 @@ def take_turns(
     its groups has it, is known to be ill, or comes before it: what failed, then what nobody has
     verified yet, then what stands as it did, each by ``depth`` (how many needs deep a resource is), then by name. Whoever has it
     waits with it while another side is ill, unless both have failed.
+
+    Who could do nothing with it does not get it, and lets others go first: what these wait for might wait
+    for them.
     """
 
     def place(link: Link, about: Health) -> tuple[object, ...]:
@@ -178,7 +188,9 @@ def take_turns(
 
     kept = {link for link in holders if link in groups.by_link}
     kept -= {
-        link for link, side in links.items() if link in kept and not health(link, side).pending
+        link
+        for link, side in links.items()
+        if link in kept and not ((about := health(link, side)).pending or about.bound)
     }
     wanting = sorted(
         (link not in kept, place(link, about), link)
@@ -187,13 +199,18 @@ def take_turns(
     )
     waits: dict[Link, tuple[str, ...]] = {}
     for _, mine, link in wanting:
-        has, failed = link in kept, bool(health(link, links[link]).failed)
+        has, own = link in kept, health(link, links[link])
+        if own.stuck and not has:
+            waits[link] = ()
+            continue
         first: dict[str, None] = {}
         for mate, side in groups.mates(link).items():
             about = health(mate, side)
-            ill = about.away or (bool(about.failed) and not failed)
-            before = bool(about.pending) and place(mate, about) < mine
-            if ill or (not has and (mate in kept or before)):
+            ill = about.away or (bool(about.failed) and not own.failed)
+            ill = ill or (about.stuck and about.lost and not own.lost)
+            able = bool(about.pending) and not about.stuck
+            before = able and (own.stuck if has else place(mate, about) < mine)
+            if ill or before or (not has and mate in kept):
                 first |= dict.fromkeys((*about.pending, *about.failed) or (about.at,))
         if first:
             waits[link] = tuple(sorted(first, key=natural))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -94,7 +94,7 @@ class AttributeChecker:
                 right = False
                 path = [name, *map(str, error.absolute_path)]
                 message = f"attribute {'.'.join(path)} of role {role!r}: {_short(error)}"
-                problems.add(message, _mark_of(kid, error), _hint(error))
+                problems.add(message, _mark_of(kid, error), _hint(error, path))
         except Exception as error:  # noqa: BLE001 - a schema's references and patterns are users' input
             reason = " ".join(str(error).split())[:_SHOWN]
             problems.add(f"the schema of attribute {name!r} of role {role!r}: {reason}", kid.mark)
@@ -119,7 +119,7 @@ def _unexpected(error: ValidationError) -> list[str]:
     return [key for key in error.instance if key not in known]
 
 
-def _hint(error: ValidationError) -> str:
+def _hint(error: ValidationError, path: Sequence[str]) -> str:
     extra = _unexpected(error)
     if extra and isinstance(error.schema, dict):
         return suggest(extra[0], list(error.schema.get("properties", {})), "it has")
@@ -131,6 +131,13 @@ def _hint(error: ValidationError) -> str:
             [str(item) for item in cast("list[Any]", error.validator_value)],
             "one of",
         )
+    if error.validator == "required" and isinstance(error.instance, dict):
+        required = cast("list[str]", error.validator_value)
+        missing = [key for key in required if key not in error.instance]
+        # Where it stands may be the role's defaults, which is not the place to write it.
+        return f"set {'.'.join([*path, *missing[:1]])} in a proposal, the site or the node"
+    if error.validator == "pattern" and isinstance(error.schema, dict):
+        return str(error.schema.get("description", ""))
     return ""
 
 

@@ -47,7 +47,9 @@ def the_site(
     sites = sorted(documents.sites.values(), key=lambda site: site.mark)
     for other in sites[1:]:
         problems.add(
-            f"a site has one site document, and the first is at {sites[0].mark}", other.mark
+            f"a site has one site document, and the first is at {sites[0].mark}",
+            other.mark,
+            "leave one of them out, or give another site a directory of its own",
         )
     if sites:
         return sites[0]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from rackwright.model.bundle import Bundle, Declared
+from rackwright.model.address import Address
+from rackwright.model.bundle import Bundle, Declared, Gates, Need
 from rackwright.model.site import Node
 from rackwright_proposals.redundancy import (
     TYPE_AT,
@@ -41,6 +42,12 @@ class Known(Protocol):
     def away(self, node: str) -> bool:
         """Whether nobody knows how it is: not reached, or not heard."""
 
+    def gates(self, node: str) -> Gates:
+        """What of ``node`` waits for others: its `Gates` but for what is told here."""
+
+    def begun(self, node: str) -> Collection[str]:
+        """The ``type/name`` that its ledger has."""
+
 
 class _At(NamedTuple):
     """The resources at one end."""
@@ -57,8 +64,12 @@ class _At(NamedTuple):
 class Turns:
     """Who has the turn, and what everybody else waits for. Not for several threads."""
 
-    def __init__(self, known: Known, holders: Iterable[Link] = ()) -> None:
+    def __init__(self, known: Known, holders: Iterable[Link] = (), since: int = 0) -> None:
+        """``since``: another process may have given turns before, of which nothing is known here: nobody gets
+        one before those beside it have reported. A number that no earlier one had; 0: there was none.
+        """
         self._known = known
+        self._since = since
         self.linked: Collection[str] = LINKED
         self.groups = Groups(())
         self._bundles: Mapping[str, Bundle] = {}
@@ -68,11 +79,11 @@ class Turns:
         self._away: dict[str, bool] = {}
         """As it was when it was last asked."""
         self._unsettled: set[tuple[Link, str]] = set()
-        """Links that have become redundant, and their nodes that may still be in a run that was told
-        nothing of it."""
+        """Links that have become redundant, or of which nothing is known, and their nodes that may still
+        be in a run that was told nothing of it."""
         self._denied: dict[Link, set[str]] = {}
-        """Links that have the turn and must wait with it, and their nodes that may still be in a run that
-        was told nothing of that."""
+        """Links that have the turn and must wait with it, or need it no more, and their nodes that may
+        still be in a run that was told nothing of that."""
         self._at: dict[str, tuple[Bundle, dict[str, tuple[Declared, ...]]]] = {}
         self._depths: dict[str, int] = {}
 
@@ -92,22 +103,35 @@ class Turns:
     def install(self, bundles: Mapping[str, Bundle], groups: Groups) -> set[str]:
         """``bundles`` are in force, ``groups`` are theirs. Returns the nodes whose turns changed."""
         old, before = self._bundles, self.groups
+        cutting = {
+            link: {end.node for end in link if self._resources(end).keys} for link in self._holders
+        }
         self.use(bundles, groups)
         self._holders -= before.by_link.keys() - groups.by_link.keys()
+        changed: set[str] = set()
         if groups is not before:
             fresh = groups.by_link.keys() - before.by_link.keys()
             self._unsettled = {one for one in self._unsettled if one[0] in groups.by_link}
             self._unsettled |= {
-                (link, end.node) for link in fresh for end in link if end.node in old
+                (link, end.node)
+                for link in fresh
+                for end in link
+                if end.node in (old or (bundles if self._since else ()))
             }
             told, self._told = self._told, {}
             self._given = {
                 node: found for node, found in self._given.items() if node in groups.by_node
             }
-            return self.update(groups.by_node) | (told.keys() & bundles.keys())
-        return self.update(
-            node for node in groups.by_node if old.get(node) is not bundles.get(node)
-        )
+            changed = told.keys() & bundles.keys()
+            nodes: Iterable[str] = groups.by_node
+        else:
+            nodes = [node for node in groups.by_node if old.get(node) is not bundles.get(node)]
+        for link in self._holders - self._denied.keys():
+            # What is not to change any more may be changing all the same, in a run that was told so.
+            _, side = groups.by_link[link][0]
+            if not self._health(side).pending and cutting[link] & bundles.keys():
+                self._denied[link] = cutting[link] & bundles.keys()
+        return changed | self.update(nodes)
 
     def use(self, bundles: Mapping[str, Bundle], groups: Groups) -> None:
         """Go by these from now on, without deciding anything."""
@@ -148,8 +172,10 @@ class Turns:
         given = now.holders - self._holders
         self._holders = (self._holders - links.keys()) | now.holders
         changed: set[str] = set()
-        for link in links:
+        for link, side in links.items():
             waits = now.waits.get(link, None if link in now.holders else ())
+            if waits is None and not of(link, side).pending:
+                waits = ()  # it has the turn for the sake of an earlier run alone
             if waits is None or link not in now.holders:
                 self._denied.pop(link, None)
             elif link not in self._denied:
@@ -162,10 +188,12 @@ class Turns:
                 if waits is not None:
                     told[end.port] = waits
                 opened = waits is None and (before is not None or link in given)
-                if opened:
+                # Who was told nothing by us is woken, to report.
+                asked = (link, end.node) in self._unsettled and not self._given.get(end.node)
+                if opened or (asked and self._since):
                     counts = self._given.setdefault(end.node, {})
-                    counts[end.port] = counts.get(end.port, 0) + 1
-                if before != waits or opened:
+                    counts[end.port] = counts.get(end.port, self._since) + 1
+                if before != waits or opened or asked:
                     changed.add(end.node)
         return changed
 
@@ -188,8 +216,42 @@ class Turns:
         unsettled = any(
             (link, end.node) in self._unsettled and bool(self._resources(end).keys) for end in side
         )
-        name = self._name(side.far)
-        return Health(name, tuple(pending), stood, tuple(failed), away or unsettled)
+        return Health(
+            self._name(side.far),
+            tuple(pending),
+            stood,
+            tuple(failed),
+            away or unsettled,
+            stuck=bool(pending) and all(map(self._is_stuck, pending)),
+            lost=any(map(self._is_lost, pending)),
+            bound=link in self._denied,
+        )
+
+    def _is_stuck(self, address: str) -> bool:
+        """Whether a run could not do it now: as in `rackwright.engine.gate`."""
+        node, _, key = address.partition(":")
+        gates = self._known.gates(node)
+        if key in gates.later or key in gates.held:
+            return True
+        kind, _, name = key.partition("/")
+        return any(
+            self._is_unmet(need, node, gates)
+            for item in self._resources(End(node, name)).declared
+            if item.type == kind
+            for need in item.needs
+        )
+
+    def _is_unmet(self, need: Need, node: str, gates: Gates) -> bool:
+        address = Address.parse(need.address)
+        if address.node not in ("", node):
+            return gates.verified.get(need.address) != need.digest
+        # Of its own node it could all be done in one run, but for what waits for a turn itself.
+        verified = self._known.verified(node).get(str(address.local))
+        return address.type in self.linked and verified != need.digest
+
+    def _is_lost(self, address: str) -> bool:
+        node, _, key = address.partition(":")
+        return key not in self._known.verified(node) and key in self._known.begun(node)
 
     def _is_away(self, node: str) -> bool:
         bundle = self._bundles.get(node)

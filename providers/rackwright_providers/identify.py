@@ -20,7 +20,7 @@ from rackwright.provider import AnyProvider, Registry, Surroundings
 from rackwright_providers.transport.cli_dialect import Dialect
 
 if TYPE_CHECKING:
-    from rackwright_providers.transport.ssh import SshConnection
+    from rackwright_providers.transport.ssh_connection import SshConnection
     from rackwright_providers.transport.stream import Stream
 
 log = logging.getLogger(__name__)

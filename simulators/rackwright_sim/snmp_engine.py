@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import socket
 from collections.abc import Sequence
+from types import CodeType
 from typing import Any
 
 from pysnmp.carrier.asyncio.dgram import udp, udp6
@@ -12,7 +14,10 @@ from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto import rfc1902, rfc1905
+from pysnmp.proto.rfc3412 import MsgAndPduDispatcher
 from pysnmp.smi import error as smi_error
+from pysnmp.smi.builder import MibBuilder
+from pysnmp.smi.instrum import MibInstrumController
 
 from rackwright_sim.snmp_agent import Access, Gauge, Oid, Path, Scalar, SetError, SnmpAgent, Ticks
 
@@ -35,7 +40,7 @@ PRIV = {
 
 def engine(engine_id: bytes, boots: int, access: Access) -> Any:
     """An authoritative engine that lets in whom ``access`` names."""
-    made = SnmpEngine()
+    made = SnmpEngine(msgAndPduDsp=MsgAndPduDispatcher(MibInstrumController(_Mibs())))
     # Set here rather than given to the constructor, which would write it below the system's /tmp.
     builder = made.get_mib_builder()
     (own_id, own_boots) = builder.import_symbols(
@@ -55,6 +60,34 @@ def engine(engine_id: bytes, boots: int, access: Access) -> Any:
             user.priv or None,
         )
     return made
+
+
+class _Mibs(MibBuilder):  # type: ignore[misc]
+    """pysnmp compiles its MIBs from their sources, twice for every engine, which is nearly all the
+    time that an engine takes to start. Here it is once for all engines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loaded: set[str] = set()
+
+    def load_module(self, name: str, **context: Any) -> _Mibs:
+        """Run the module ``name``, unless that was done. Raises MibNotFoundError."""
+        if name not in self._loaded:
+            code = _compiled(name)
+            self._loaded.add(name)  # first, since modules import each other
+            exec(code, {"__name__": name, "mibBuilder": self, "userCtx": context})  # noqa: S102 - pysnmp's modules are made to be run like this
+        return self
+
+
+@functools.cache
+def _compiled(name: str) -> CodeType:
+    for source in MibBuilder().get_mib_sources():
+        try:
+            code: CodeType = source.read(name)[0]
+        except OSError:
+            continue
+        return code
+    raise smi_error.MibNotFoundError(f"pysnmp has no module {name}")
 
 
 def _areas(access: Access) -> dict[str, str]:

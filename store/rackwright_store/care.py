@@ -17,9 +17,11 @@ from rackwright_proposals.feeds import feeders_of, last_feeds
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.redundancy import Groups
 from rackwright_proposals.turns import Turns
+from rackwright_store.roots import SILENT_AFTER
 from rackwright_store.runs import RunSummary
 from rackwright_store.standing import Standing
-from rackwright_store.waiting import SILENT_AFTER
+
+_NONE = Gates()
 
 
 class World(Protocol):
@@ -30,6 +32,10 @@ class World(Protocol):
     last_runs: dict[str, RunSummary]
     heard: dict[str, float]
     retired: Collection[str]
+    waiting: dict[str, Gates]
+
+    def begun(self, node: str) -> Collection[str]:
+        """The ``type/name`` that the ledger of ``node`` has."""
 
     def bundle(self, node: str) -> Bundle | None:
         """The bundle in force for ``node``."""
@@ -43,7 +49,7 @@ class Care:
         self._started = time.time()
         self._nodes: dict[str, Node] = {}
         self.paths: Paths = {}
-        self._turns = Turns(self)
+        self._turns = Turns(self, since=int(self._started) if world.last_runs else 0)
         self._feeds: dict[str, dict[str, str]] = {}
 
     @property
@@ -76,6 +82,10 @@ class Care:
     def note(self, node: str) -> set[str]:
         """Something changed that is known of ``node``. Returns the nodes whose gates may have changed."""
         return self._turns.update([node]) | self._power_beside(node)
+
+    def waits(self, nodes: Collection[str]) -> set[str]:
+        """What ``nodes`` wait for (`World.waiting`) is another thing now. Returns those whose turns changed."""
+        return self._turns.update(nodes)
 
     def look_again(self, node: str) -> set[str]:
         """The nodes whose gates may have changed since, by the clock alone."""
@@ -122,6 +132,12 @@ class Care:
             return False  # it is gone for good, and nothing of it is to be spared
         last = self._world.last_runs.get(node)
         return self.silent(node) or (last is not None and last.kind != "")
+
+    def gates(self, node: str) -> Gates:
+        return self._world.waiting.get(node, _NONE)
+
+    def begun(self, node: str) -> Collection[str]:
+        return self._world.begun(node)
 
     def _names(self, changed: Collection[str]) -> set[str]:
         return self._nodes.keys() | set(changed)

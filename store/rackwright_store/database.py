@@ -19,7 +19,25 @@ import sqlalchemy as sa
 
 from rackwright.model.errors import Permanent, Problem
 from rackwright_store.leases import Lease
+from rackwright_store.records import Drain, Retirement, Revision
 from rackwright_store.runs import RunSummary
+from rackwright_store.schema import (
+    MIGRATIONS,
+    Migration,
+    credentials,
+    drains,
+    facts,
+    grants,
+    leases,
+    ledgers,
+    migrate,
+    reports,
+    retired,
+    revisions,
+    standings,
+    tokens,
+    verified,
+)
 from rackwright_store.standing import Standing
 
 REPORTS_KEPT = 100
@@ -28,141 +46,9 @@ REVISIONS_KEPT = 200
 GRANTS_KEPT = 100
 """Leases kept per node, so that a report which comes late is known to be its host's."""
 
-metadata = sa.MetaData()
-schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))  # fmt: skip
-facts = sa.Table(
-    "facts",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-)
-ledgers = sa.Table(
-    "ledgers",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-)
-reports = sa.Table(
-    "reports",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("finished", sa.Float, nullable=False),
-    sa.Column("why_run", sa.Boolean, nullable=False),
-    sa.Column("outrun", sa.Boolean, nullable=False),
-    sa.Column("summary", sa.LargeBinary, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Index("reports_by_node", "node", "why_run", "finished"),
-    sa.Index("reports_by_time", "finished"),
-)
-verified = sa.Table(
-    "verified",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("address", sa.String, primary_key=True),
-    sa.Column("digest", sa.String, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-)
-standings = sa.Table(
-    "standings",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-retired = sa.Table(
-    "retired",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-leases = sa.Table(
-    "leases",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-grants = sa.Table(
-    "grants",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("epoch", sa.BigInteger, primary_key=True),
-    sa.Column("subject", sa.String, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-)
-drains = sa.Table(
-    "drains",
-    metadata,
-    sa.Column("host", sa.String, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-credentials = sa.Table(
-    "credentials",
-    metadata,
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("hash", sa.String, nullable=False, unique=True),
-    sa.Column("at", sa.Float, nullable=False),
-)
-tokens = sa.Table(
-    "tokens",
-    metadata,
-    sa.Column("hash", sa.String, primary_key=True),
-    sa.Column("node", sa.String, primary_key=True),
-    sa.Column("expires", sa.Float, nullable=False),
-    sa.Column("used", sa.Float),
-)
-revisions = sa.Table(
-    "revisions",
-    metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("commit", sa.String, nullable=False),
-    sa.Column("accepted", sa.Boolean, nullable=False),
-    sa.Column("problems", sa.LargeBinary, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-)
-
-Migration = Callable[[sa.Connection], None]
-
-
-def _first_schema(connection: sa.Connection) -> None:
-    metadata.create_all(connection)
-
-
-MIGRATIONS: tuple[Migration, ...] = (_first_schema,)
-"""Each takes the schema one version forward; the last one's place is the version that we speak.
-A step that has been released is never edited."""
-
-
-class Revision(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit that was looked at, and what came of it."""
-
-    commit: str
-    accepted: bool
-    problems: tuple[Problem, ...] = ()
-    at: float
-
-
-class Retirement(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that is gone for good: who said so, when and why, and what this let go of."""
-
-    node: str
-    at: float
-    who: str
-    why: str
-    released: tuple[str, ...] = ()
-    """Addresses on other nodes that it rested on, by its ledger's mirror."""
-
-
-class Drain(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is to hold nothing: who said so, and when (Unix seconds)."""
-
-    at: float
-    who: str
-
 
 class Database:
-    """The store's tables. Methods block; those that write must come from one thread."""
+    """What is in the store's tables. Methods block; those that write must come from one thread."""
 
     def __init__(self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         try:
@@ -176,7 +62,7 @@ class Database:
         sa.event.listen(self._engine, "begin", _on_begin)
         try:
             with self._write() as connection:
-                _migrate(connection, migrations, path)
+                migrate(connection, migrations, path)
         except sa.exc.DatabaseError as error:
             raise Permanent(
                 f"{path} cannot be used as the store's database: {error.orig}"
@@ -531,21 +417,6 @@ def _replace(
 ) -> None:
     connection.execute(sa.delete(table).where(*(table.c[name] == value for name, value in key.items())))  # fmt: skip
     connection.execute(sa.insert(table).values(**key, **values))
-
-
-def _migrate(connection: sa.Connection, migrations: Sequence[Migration], path: Path) -> None:
-    found = 0
-    if sa.inspect(connection).has_table("schema_version"):
-        found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
-    if found > len(migrations):
-        raise Permanent(
-            f"{path} was written by a newer Rackwright (schema {found}, this one speaks "
-            f"{len(migrations)}); upgrade, or restore a backup"
-        )
-    for version, step in enumerate(migrations[found:], start=found + 1):
-        step(connection)
-        connection.execute(sa.delete(schema_version))
-        connection.execute(sa.insert(schema_version).values(version=version))
 
 
 def _on_connect(connection: Any, record: Any) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from rackwright.model.bundle import Bundle, Declared, Need, Origin
+from rackwright.model.errors import InputError, Problem
 from rackwright.model.resource import digest
 from rackwright_proposals.hosts import DELEGATE_HOST
+from rackwright_store.placement import Whereabouts
 
 SERVICE = "service/rackwright-delegates"
 """What a host's delegates need of it, where its bundle declares that."""
@@ -33,6 +38,37 @@ def delegates_of(
             )
         )
     return {host: tuple(delegates) for host, delegates in found.items()}
+
+
+def why_delegate(
+    host: str,
+    node: str,
+    bundle: Bundle | None,
+    origin: Origin | None,
+    there: Whereabouts,
+    why: str,
+) -> dict[str, Any]:
+    """Why ``host`` is to converge ``node``, told as of any resource. ``bundle`` is the host's, ``origin``
+    where the node stands in the site, ``there`` where it is and ``why`` why. Raises InputError when it
+    is not the host's to converge."""
+    address = f"delegate/{node}"
+    if there.host != host:
+        hint = f"the store places {node} on {there.host}: {why}" if there.host else there.unplaced
+        raise InputError([Problem(f"{host} has no {address!r}", hint)])
+    resources = bundle.resources if bundle else ()
+    needs = [need for one in resources if str(one.address) == address for need in one.needs]
+    if there.holder not in ("", host):
+        why += f"; {there.holder} has yet to let go of it"
+    return {
+        "node": host,
+        "address": address,
+        "data": {"name": node},
+        "origin": msgspec.to_builtins(origin or Origin(file="", line=0)),
+        "role": DELEGATE_HOST,
+        "placed": why,
+        "since": there.since,
+        "needs": [need.address for need in needs],
+    }
 
 
 def _needs(bundle: Bundle) -> tuple[Need, ...]:

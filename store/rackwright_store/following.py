@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rackwright.model.errors import RackwrightError
-from rackwright_store.database import Revision
 from rackwright_store.git import Follower
+from rackwright_store.records import Revision
 from rackwright_store.revisions import Compiled, Revisions
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ from rackwright.model import lease as model
 from rackwright.model.bundle import Bundle, Declared, Origin
 from rackwright.model.report import Report
 from rackwright_proposals.hosts import DELEGATE_HOST
-from rackwright_store.database import Drain
 from rackwright_store.delegates import delegates_of
 from rackwright_store.leases import Ask, Lease, Leases
 from rackwright_store.live import Live
@@ -28,7 +27,15 @@ from rackwright_store.placement import (
     choose,
     spread,
 )
-from rackwright_store.whereabouts import Host, ranks, why_nowhere, why_there, why_unreached
+from rackwright_store.records import Drain
+from rackwright_store.whereabouts import (
+    Host,
+    devices_of,
+    ranks,
+    why_nowhere,
+    why_there,
+    why_unreached,
+)
 
 HANDOVER = 120.0
 """Seconds for which a host that is to let go of a node may still renew its lease: to finish what it has in
@@ -78,12 +85,14 @@ class Hosts:
         self._timer: Timer | None = None
         self._started = now
         self._bundles: dict[str, Bundle] = {}
+        self._devices: dict[str, tuple[str, ...]] = {}
         self._hosts: tuple[str, ...] = ()
         self._managed: dict[str, Managed] = {}
         self._choices: dict[str, Choice] = {}
         # Whoever held something is taken to be alive: it may have said so right before we started.
         self._heard = {lease.subject: now for lease in self.leases.all() if not lease.released}
         self._heard_at: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._alive_since: dict[str, float] = {}
         self._counted: frozenset[str] = frozenset()
         """The hosts that were alive when nodes were placed the last time."""
@@ -106,6 +115,11 @@ class Hosts:
     def _install(self, bundles: Mapping[str, Bundle]) -> Mapping[str, tuple[Declared, ...]]:
         """These are to be in force: what the hosts' have beside them."""
         self._bundles = dict(bundles)
+        self._devices = {
+            name: devices_of(bundle.node.reach)
+            for name, bundle in bundles.items()
+            if bundle.node.managed
+        }
         self._place()
         extra = self._extra()
         self._arm()
@@ -158,7 +172,12 @@ class Hosts:
 
     def _alive(self, host: str, now: float) -> bool:
         heard = self._heard.get(host)
-        return heard is not None and now - heard <= self._ttl()
+        return heard is not None and now - heard <= self._sign(host)
+
+    def _sign(self, host: str) -> float:
+        """Seconds that a sign of life of ``host`` lasts: a lease as it was told then, should one be
+        shorter by now."""
+        return max(self._ttl(), self._told.get(host, 0.0))
 
     def _host(self, name: str, now: float) -> Host:
         silent = now - self._heard.get(name, self._started)
@@ -180,8 +199,7 @@ class Hosts:
 
     def _due(self) -> float | None:
         """The next moment at which the time alone changes something."""
-        ttl = self._ttl()
-        times = [self._heard[host] + ttl for host in self._counted]
+        times = [self._heard[host] + self._sign(host) for host in self._counted]
         times += [choice.again for choice in self._choices.values() if choice.again is not None]
         for node in self._withheld:
             lease = self.leases.get(node)
@@ -224,12 +242,17 @@ class Hosts:
         ]  # fmt: skip
         if self._hear(subject, now, at) or freed:
             self.refresh()
+        gone = [
+            lease for lease in self.leases.all()
+            if lease.node not in self._managed and not lease.free(now)
+        ]  # fmt: skip
         held: dict[str, int] = {}
         refused: dict[str, model.Refused] = {}
         for node, (instance, epoch) in want.items():
-            found = self._denied(subject, node, now)
+            found = self._denied(subject, node, now) or self._renamed(node, gone, now)
             if found is None:
-                asking = Ask(node, subject, instance, process, epoch)
+                devices = self._devices.get(node, ())
+                asking = Ask(node, subject, instance, process, epoch, devices)
                 given = self.leases.ask(asking, now, self._ttl(), at)
                 if isinstance(given, Lease):
                     held[node] = given.epoch
@@ -243,6 +266,7 @@ class Hosts:
         if subject not in self._hosts:
             return False
         self._heard[subject], self._heard_at[subject] = now, at
+        self._told[subject] = self._ttl()
         self._alive_since.setdefault(subject, at)
         return subject not in self._counted
 
@@ -268,8 +292,22 @@ class Hosts:
             return model.Refused(why=what, retry=retry)
         if not self._may_know(subject, node):
             return model.Refused(why=f"{subject} is not to converge {node}", retry=retry)
-        what = f"the store places {node} on {target}" if target else f"{node} is placed nowhere"
-        return model.Refused(why=what, by=target, retry=retry)
+        return model.Refused(why=self._placed(node), by=target, retry=retry)
+
+    def _placed(self, node: str) -> str:
+        target = self._targets.get(node)
+        return f"the store places {node} on {target}" if target else f"{node} is placed nowhere"
+
+    def _renamed(self, node: str, gone: Iterable[Lease], now: float) -> model.Refused | None:
+        """Why nobody may have ``node`` yet: its device had another name, one of those that are ``gone``,
+        under which somebody may still be writing to it."""
+        devices = self._devices.get(node, ())
+        for lease in gone:
+            if not {*devices}.isdisjoint(lease.devices):
+                why = f"{lease.subject} has yet to let go of {lease.node}, which was reached where {node} is"
+                retry = round(max(0.0, lease.ends + model.GRACE - now), 3)
+                return model.Refused(why=why, by=lease.subject, retry=retry)
+        return None
 
     def _may_know(self, subject: str, node: str) -> bool:
         return node in self._managed and subject in self._managed[node].ranks
@@ -284,15 +322,41 @@ class Hosts:
             and lease.held(self._clock())
         )
 
-    def newest(self, subject: str, node: str, epoch: int) -> bool:
-        """Whether ``subject`` was the last who could change ``node``, and that under this epoch."""
+    def last(self, subject: str, node: str, epoch: int) -> bool:
+        """Whether ``subject`` was the last who could change ``node``, under this epoch or a later one."""
         lease = self.leases.get(node)
-        return lease is not None and (lease.subject, lease.epoch) == (subject, epoch)
+        return lease is not None and lease.subject == subject and epoch <= lease.epoch
+
+    def counts(self, subject: str, node: str, epoch: int) -> bool:
+        """Whether nobody else could change ``node`` since ``subject`` had it under this epoch (0: without
+        a lease, as a server's own agent has it)."""
+        lease, managed = self.leases.get(node), self._managed.get(node)
+        if lease is not None and (managed is not None or subject != node):
+            return (lease.subject, lease.epoch) == (subject, epoch)
+        return subject == node and not (managed is not None and managed.ranks)
+
+    def manages(self, node: str) -> bool:
+        """Whether ``node`` is one that delegates converge."""
+        return node in self._managed
+
+    def why_not_itself(self, node: str) -> str:
+        """Why ``node`` may not act with its own credential: the store places it, or another holds its
+        lease. Empty when it may."""
+        lease, managed = self.leases.get(node), self._managed.get(node)
+        if managed is None:
+            return ""
+        if lease is not None and not lease.free(self._clock()):
+            if lease.subject == node:
+                return ""
+            return f"{lease.subject} converges {node} (epoch {lease.epoch})"
+        return f"the store places {node} on its hosts" if managed.ranks else ""
 
     def why_not(self, subject: str, node: str, epoch: int) -> str:
         """Why ``subject`` may not act for ``node``, where it could have held it."""
-        if not epoch or not self._may_know(subject, node):
+        if not self._may_know(subject, node):
             return ""
+        if not epoch:
+            return self._placed(node)
         lease = self.leases.get(node)
         text = f"{subject} does not hold the lease of {node} (epoch {epoch})"
         if lease is None or not lease.held(self._clock()):
@@ -331,6 +395,13 @@ class Hosts:
     def target(self, node: str) -> str:
         """The host that is to converge ``node``; empty when none is."""
         return self._targets.get(node, "")
+
+    def why_there(self, node: str) -> str:
+        """Why ``node`` is put on the host that is to converge it; empty when none is."""
+        target = self._targets.get(node)
+        if target is None:
+            return ""
+        return why_there(self._bundles[node].node.reach, self._managed[node].ranks, target)
 
     def whereabouts(self, node: str) -> Whereabouts:
         """Where ``node`` is; all empty for one that no host can take."""
@@ -396,7 +467,7 @@ class Hosts:
         held = lease is not None and lease.subject == host and lease.held(now)
         epoch = lease.epoch if lease is not None and held else None
         if target == host:
-            why = why_there(self._bundles[node].node.reach, self._managed[node].ranks, host)
+            why = self.why_there(node)
             holder = self.leases.holder(node, now)
             if holder and not held:
                 why += f"; {holder} has yet to let go of it"

@@ -38,6 +38,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     ttl: float
     """Seconds: the longest for which it was given in this tenure."""
     released: bool = False
+    devices: tuple[str, ...] = ()
+    """Where the node is reached, or was in this tenure: another node there is the same device."""
     ends: float = 0.0
     """By the monotonic clock of this store's process."""
 
@@ -59,6 +61,8 @@ class Ask(NamedTuple):
     process: str
     epoch: int
     """The last that its state directory held; 0: none."""
+    devices: tuple[str, ...] = ()
+    """Where the node is reached."""
 
 
 def decide(known: Lease | None, ask: Ask, now: float, ttl: float, at: float) -> Lease | Refused:
@@ -78,6 +82,7 @@ def decide(known: Lease | None, ask: Ask, now: float, ttl: float, at: float) -> 
                 known,
                 process=ask.process,
                 former=former,
+                devices=tuple(sorted({*known.devices, *ask.devices})),
                 ttl=max(ttl, known.ttl),
                 ends=max(now + ttl, known.ends),
             )
@@ -87,6 +92,7 @@ def decide(known: Lease | None, ask: Ask, now: float, ttl: float, at: float) -> 
         subject=ask.subject,
         instance=ask.instance,
         process=ask.process,
+        devices=ask.devices,
         since=at,
         ttl=ttl,
         ends=now + ttl,
@@ -161,4 +167,4 @@ class Leases:
 
 def _kept(lease: Lease) -> tuple[object, ...]:
     """What of a lease must outlive the store's process: renewals need not."""
-    return lease.epoch, lease.process, lease.ttl, lease.released
+    return lease.epoch, lease.process, lease.ttl, lease.released, lease.devices

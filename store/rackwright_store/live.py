@@ -16,21 +16,12 @@ from rackwright.model.bundle import Bundle, Declared, Gates
 from rackwright_proposals.evidence import LinkState, contradicted
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.redundancy import Groups
-from rackwright_proposals.rolling import (
-    Host,
-    Owned,
-    Rolling,
-    Staging,
-    host_of,
-    owned_of,
-    staging_of,
-)
 from rackwright_proposals.rollouts import Rollout
 from rackwright_proposals.turns import groups_in
 from rackwright_store.care import Care
 from rackwright_store.gates import Rests, Wants, gates_of, rests_of, wants_of
-from rackwright_store.rollouts import reported_of
 from rackwright_store.runs import RunSummary, Verification
+from rackwright_store.stages import Staged, Stages
 from rackwright_store.standing import Standing
 from rackwright_store.wake import Waiters
 
@@ -59,10 +50,7 @@ class Prepared(NamedTuple):
     served: dict[str, Served]
     wants: dict[str, Wants]
     links: tuple[LinkState, ...] = ()
-    rollouts: Mapping[str, Rollout] = {}
-    staging: Mapping[str, Staging] = {}
-    """Of all nodes, while there is any rollout."""
-
+    staged: Staged = Staged()
     paths: Paths = MappingProxyType({})
     groups: Groups = Groups(())
 
@@ -102,16 +90,15 @@ class Live:
         self._plain = Prepared({}, {})
         """As the site says it."""
         self._added: Extra = {}
-        self.rolling = Rolling()
         self.retired: Collection[str] = ()
         """Nodes that are gone for good. Whoever changes it calls `retire` or `rejoin`."""
-        self._staging: Mapping[str, Staging] = {}
-        self._owned: dict[str, tuple[bytes, Owned]] = {}
-        """Ledgers as rollouts read them, with the bodies that they were read from."""
         self._contradicted: dict[str, dict[str, str]] = {}
         self.heard: dict[str, float] = {}
         """When each node's agent last gave a sign of life, in Unix seconds."""
+        self.waiting: dict[str, Gates] = {}
+        """What of each node waits for others: its gates without what `Care` adds."""
         self.care = Care(self)
+        self.stages = Stages(self)
         self._wants: dict[str, Wants] = {}
         self._needed_by: dict[str, set[str]] = {}
         self._rests: dict[str, Rests] = {}
@@ -151,30 +138,14 @@ class Live:
             served[node] = Served(bundle)
             now = wants_of(bundle)
             wanted[node] = before if before is not None and before == now else now
-        nodes = {
-            node: old.value.node for node, old in known.items() if isinstance(old.value, Bundle)
-        }
-        rolling = rollouts or {}
+        in_force = {node: old.value for node, old in known.items() if isinstance(old.value, Bundle)}
+        nodes = {node: bundle.node for node, bundle in in_force.items()}
         return Prepared(
             served,
             wanted,
-            rollouts=rolling,
-            staging=self._stage(bundles, rolling),
+            staged=self.stages.prepare(bundles, rollouts or {}, in_force),
             groups=groups_in(bundles, nodes, self.care.groups),
         )
-
-    def _stage(
-        self, bundles: Mapping[str, Bundle], rollouts: Mapping[str, Rollout]
-    ) -> dict[str, Staging]:
-        if not rollouts:
-            return {}
-        known = self._staging if rollouts == self.rolling.rollouts else {}
-        found = {}
-        for node, bundle in bundles.items():
-            old, before = self._plain.served.get(node), known.get(node)
-            same = old is not None and before is not None and old.value is bundle
-            found[node] = before if same and before else staging_of(bundle, rollouts)
-        return found
 
     def install(self, prepared: Prepared, at: float | None = None) -> frozenset[str]:
         """Put these bundles in force, since ``at`` (Unix seconds; None: now). Wakes and returns the
@@ -215,14 +186,17 @@ class Live:
         }
         self.bundles, self._wants = new, prepared.wants
         concerned |= self.care.set_paths(prepared.paths)
-        concerned |= self.care.install(changed, prepared.groups)
         self._needed_by = {}
         for node, wants in self._wants.items():
             for other in wants.nodes:
                 self._needed_by.setdefault(other, set()).add(node)
         for node in self.gates.keys() - new.keys():
             del self.gates[node]
-        concerned |= self._set_rollouts(prepared, changed | concerned, at)
+            self.waiting.pop(node, None)
+        concerned |= self.stages.install(prepared.staged, self.bundles, changed | concerned, at)
+        # What nobody could do now is not given the turn.
+        moved = self._look_at_waits(concerned)
+        concerned |= self.care.install(changed, prepared.groups) | self.care.waits(moved)
         changed |= self._new_gates(concerned)
         self.waiters.wake(changed)
         return frozenset(changed)
@@ -275,7 +249,7 @@ class Live:
             concerned |= self._needed_by.get(node, set())
         if not summary.why_run:
             concerned |= self.care.reported(node)
-        return self._refresh(concerned | self._roll([node]))
+        return self._refresh(concerned | self.stages.look([node]))
 
     def look_again(self, node: str) -> None:
         """Before ``node`` is told its gates: what of these depends on who has fallen silent or has been
@@ -297,7 +271,7 @@ class Live:
         self.ledgers[node] = body
         self._set_rests(node, rests)
         concerned = before | set(rests)
-        return self._refresh(concerned | self._roll({node, *concerned}))
+        return self._refresh(concerned | self.stages.look({node, *concerned}))
 
     def note_links(self, links: tuple[LinkState, ...], paths: Paths) -> frozenset[str]:
         """Links were seen anew. Wakes and returns the nodes whose gates changed."""
@@ -318,55 +292,26 @@ class Live:
         self._set_rests(node, {})
         del self._rests[node]
         concerned = before | self._needed_by.get(node, set()) | self.care.note(node)
-        return self._refresh(concerned | self._roll({node, *concerned}))
+        return self._refresh(concerned | self.stages.look({node, *concerned}))
 
     def rejoin(self, node: str) -> frozenset[str]:
         """``node`` was retired and is back: rollouts wait for it again."""
-        return self._refresh(self._roll([node]) | self.care.note(node))
-
-    def _set_rollouts(self, prepared: Prepared, changed: Iterable[str], at: float) -> set[str]:
-        """Returns the nodes whose turn in a rollout may have come, or gone."""
-        before, old = self._staging, self.rolling.rollouts
-        self._staging = prepared.staging
-        if prepared.rollouts != old:
-            self.rolling.begin(prepared.rollouts)
-            return self._roll(self.bundles, at) | set(self.gates)
-        staged = {node for node, now in self._staging.items() if now is not before.get(node)}
-        return self._roll(staged.union(changed, before.keys() - self._staging.keys()), at)
-
-    def _roll(self, nodes: Iterable[str], at: float | None = None) -> set[str]:
-        """Look again at what rollouts have to do with ``nodes``. Returns these, and those for which
-        another thing is held now."""
-        if not self.rolling.rollouts:
-            return set()
-        looked = set(nodes)
-        for node in looked:
-            self.rolling.note(node, self._host(node))
-        return looked | self.rolling.settle(time.time() if at is None else at)
-
-    def _host(self, node: str) -> Host | None:
-        staging = self._staging.get(node)
-        if staging is None or node in self.retired:
-            return None
-        body = self.ledgers.get(node, b"{}")
-        owned = self._owned.get(node)
-        if owned is None or owned[0] is not body:
-            owned = self._owned[node] = (body, owned_of(body))
-        last = self.last_runs.get(node)
-        reported = reported_of(
-            self.verified.get(node, {}),
-            self.standings.get(node, {}),
-            last.removed if last else (),
-            self.told[node],
-        )
-        resting = self._rested_on_by.get(node, ())
-        rested = {ours for other in resting for ours in self._rests[other].get(node, ())}
-        return host_of(node, staging, owned[1], reported, rested, self.rolling.rollouts)
+        return self._refresh(self.stages.look([node]) | self.care.note(node))
 
     def rests(self, node: str) -> tuple[str, ...]:
         """The addresses on other nodes that ``node`` rests on, by its ledger's mirror."""
         found = self._rests.get(node, {})
         return tuple(sorted(f"{other}:{address}" for other in found for address in found[other]))
+
+    def begun(self, node: str) -> Collection[str]:
+        """The ``type/name`` that the ledger of ``node`` has."""
+        owned = self.stages.owned(node)
+        return {entry.called or ours for ours, entry in owned.entries.items()}
+
+    def rested_on(self, node: str) -> set[str]:
+        """What of ``node`` other nodes rest on, by their ledgers' mirrors."""
+        resting = self._rested_on_by.get(node, ())
+        return {ours for other in resting for ours in self._rests[other].get(node, ())}
 
     def _set_rests(self, node: str, rests: Rests) -> None:
         for other in self._rests.get(node, ()):
@@ -381,26 +326,13 @@ class Live:
         return changed
 
     def _new_gates(self, nodes: Iterable[str]) -> set[str]:
+        """The nodes of which the gates are others now, of ``nodes`` and of those whose turn comes, or
+        goes, with that."""
+        concerned = set(nodes)
+        concerned |= self.care.waits(self._look_at_waits(concerned))
         changed: set[str] = set()
-        for node in nodes:
-            wants = self._wants.get(node)
-            if wants is None:
-                continue
-            # One that was taken out of the site holds what it held: it may well run on. `retire` says
-            # that it is gone.
-            resting = self._rested_on_by.get(node, ())
-            found = gates_of(
-                node,
-                wants,
-                self.verified,
-                ((other, self._rests[other]) for other in resting),
-                self._wants,
-            )
-            found = msgspec.structs.replace(
-                self.care.add_to(node, found),
-                contradicted=self._contradicted.get(node, {}),
-                later=self.rolling.later(node),
-            )
+        for node in concerned & self._wants.keys():
+            found = self.care.add_to(node, self.waiting[node])
             old = self.gates.get(node)
             if old is not None and old.value == found:
                 continue
@@ -408,6 +340,33 @@ class Live:
             if old is None or old.etag != new.etag:
                 changed.add(node)
         return changed
+
+    def _look_at_waits(self, nodes: Collection[str]) -> set[str]:
+        """Bring `waiting` of ``nodes`` up to date. Returns those for which it is another."""
+        moved = set()
+        for node in self._wants.keys() & nodes:
+            now = self._waiting(node)
+            if now != self.waiting.get(node):
+                self.waiting[node] = now
+                moved.add(node)
+        return moved
+
+    def _waiting(self, node: str) -> Gates:
+        # One that was taken out of the site holds what it held: it may well run on. `retire` says
+        # that it is gone.
+        resting = self._rested_on_by.get(node, ())
+        found = gates_of(
+            node,
+            self._wants[node],
+            self.verified,
+            ((other, self._rests[other]) for other in resting),
+            self._wants,
+        )
+        return msgspec.structs.replace(
+            found,
+            contradicted=self._contradicted.get(node, {}),
+            later=self.stages.rolling.later(node),
+        )
 
 
 def differing(live: Live, etags: Iterable[tuple[str, str, str]]) -> frozenset[str]:

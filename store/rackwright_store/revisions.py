@@ -21,8 +21,8 @@ from rackwright_proposals.identities import initiators
 from rackwright_proposals.paths import Paths, hosts_of, paths_of
 from rackwright_proposals.rollouts import Rollout
 from rackwright_store import heap
-from rackwright_store.database import Revision
 from rackwright_store.live import Live, Prepared
+from rackwright_store.records import Revision
 
 log = logging.getLogger(__name__)
 Files = Mapping[str, bytes]

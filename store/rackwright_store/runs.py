@@ -19,9 +19,14 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     node: str
     revision: str = ""
+    epoch: int = 0
+    """Of the lease under which it was made, or the last before it; 0 without one."""
+    clock: float = 0.0
+    """``finished`` as the agent has it."""
     started: float
     finished: float
-    """Unix seconds by the agent's clock, but never later than when the store received it."""
+    """Unix seconds by the agent's clock, but never later than when the store received it, nor earlier
+    than the run before, where that was another host's: their clocks need not agree."""
     why_run: bool = False
     via: str = ""
     kind: RunKind = ""
@@ -56,7 +61,26 @@ def address_problem(report: Report) -> str:
     return ""
 
 
-def summarise(report: Report, received: float) -> RunSummary:
+_NEXT = 0.001
+"""Seconds by which a run is later than the one before it, where clocks say otherwise."""
+
+
+def newest_of(last: RunSummary | None, epoch: int) -> float | None:
+    """When the newest run had finished that is not to be outdone by an older one, by the clock of
+    whoever reports under ``epoch`` now. Of two epochs the higher is later, whatever clocks say."""
+    if last is None or last.epoch < epoch:
+        return None
+    return last.clock if last.epoch == epoch else float("inf")
+
+
+def after(last: RunSummary | None, summary: RunSummary) -> RunSummary:
+    """``summary``, which counts, as the run after ``last``."""
+    if last is None or summary.finished >= last.finished:
+        return summary
+    return msgspec.structs.replace(summary, finished=last.finished + _NEXT)
+
+
+def summarise(report: Report, received: float, epoch: int = 0) -> RunSummary:
     """The summary of ``report``. A clock that runs ahead must not make every later report an old
     one, so ``finished`` is never after ``received``."""
     counts: dict[str, int] = {}
@@ -67,8 +91,10 @@ def summarise(report: Report, received: float) -> RunSummary:
         id=report.id,
         node=report.node,
         revision=report.revision,
+        epoch=epoch,
         started=min(report.started, received),
         finished=min(report.finished, received),
+        clock=min(report.finished, received),
         why_run=report.why_run,
         via=report.via,
         kind=report.kind,

@@ -69,7 +69,11 @@ def serve(
             "encrypted by other means"
         )
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(data_dir), _listening(host, port) as listener:
+    database_path = _database_path(db, data_dir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_locked(data_dir / "lock", data_dir))
+        stack.enter_context(_locked(_beside(database_path), database_path))
+        listener = stack.enter_context(_listening(host, port))
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if context else "http"
         url = f"{scheme}://{shown}:{listener.getsockname()[1]}"
@@ -80,7 +84,7 @@ def serve(
                 data_dir,
                 url=url,
                 branch=branch,
-                database_path=_database_path(db, data_dir),
+                database_path=database_path,
                 context=context,
                 on_ready=on_ready,
                 compiler=compiler,
@@ -221,15 +225,24 @@ def _database_path(db: str, data_dir: Path) -> Path:
     return Path(path)
 
 
+def _beside(database: Path) -> Path:
+    real = database.resolve()
+    return real.with_name(f"{real.name}.lock")
+
+
 @contextlib.contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Two stores on one data directory would take turns in undoing each other."""
-    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(lock: Path, what: Path) -> Iterator[None]:
+    """Two stores on one data directory would take turns in undoing each other, and two on one database
+    would each give the same leases."""
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Permanent(f"{what} cannot be used as the store's database: {lock}: {error.strerror}") from error  # fmt: skip
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Permanent(f"another store runs on {data_dir}") from None
+            raise Permanent(f"another store runs on {what}") from None
         yield
     finally:
         os.close(handle)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from rackwright.model.bundle import Bundle
 from rackwright.model.errors import Problem
 from rackwright_proposals.evidence import LinkState
-from rackwright_store.database import Revision
 from rackwright_store.placement import Whereabouts
+from rackwright_store.records import Revision
 from rackwright_store.runs import RunSummary
-from rackwright_store.waiting import span
+from rackwright_store.spans import span
 
 STALE_AFTER = 900.0
 """Seconds without a sign of life from an agent. One that is well holds a long poll, which it renews

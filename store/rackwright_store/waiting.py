@@ -13,16 +13,8 @@ import msgspec
 from rackwright.model.address import Address
 from rackwright.model.bundle import Need, rollout_of
 from rackwright_proposals.redundancy import Groups, groups_of
-from rackwright_store.standing import RUN, Seen, Stand, stands_of
-
-SILENT_AFTER = 180.0
-"""Seconds without a sign of life after which an agent is named as what everything waits for. One that is
-well renews its long poll every minute or so."""
-
-Kind = Literal[
-    "failed", "refused", "contradicted", "blocked", "unreachable", "run", "facts", "fact",
-    "unheard", "unenrolled", "unplaced", "retired", "left", "pending", "circle",
-]  # fmt: skip
+from rackwright_store.roots import Kind, Root, agent_name, owner_of, pending, refused, trouble
+from rackwright_store.standing import Seen, Stand, stands_of
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +54,6 @@ class _Key(NamedTuple):
         if self.kind == "rollout":
             return f"rollout of {self.node}"
         return f"{self.node}:{self.name}" if self.name else self.node
-
-
-class _Root(NamedTuple):
-    kind: Kind
-    error: str
-    act: str
-    since: float | None = None
 
 
 class Rack:
@@ -145,7 +130,7 @@ class Rack:
         ]
         parents: dict[_Key, _Key | None] = dict.fromkeys(starts)
         users: dict[_Key, list[_Key]] = {}
-        roots: list[tuple[_Key, _Root]] = []
+        roots: list[tuple[_Key, Root]] = []
         look = list(starts)
         for key in look:
             following, root = self._follow(key)
@@ -165,16 +150,20 @@ class Rack:
         lost = [start for start in starts if start not in explained]
         if lost:
             circle = self._circle(lost[0])
-            root = _Root(
+            root = Root(
                 "circle",
                 "these wait for each other",
                 "give up one of them by hand, or take it out of the site in a commit of its own",
             )
             chains.append(self._chain(circle[-1], root, circle, len(lost)))
+        if not chains and self.nodes[node].at.unplaced:
+            # Nothing is left to do, and nobody would see that something is.
+            root, start = self._trouble(node), _Key("node", node)
+            chains += [self._chain(start, root, [start], 0)] if root else []
         chains.sort(key=lambda chain: (-chain.waiting, chain.root))
         return tuple(chains)
 
-    def _chain(self, key: _Key, root: _Root, path: Sequence[_Key], waiting: int) -> Chain:
+    def _chain(self, key: _Key, root: Root, path: Sequence[_Key], waiting: int) -> Chain:
         steps = tuple(
             msgspec.structs.replace(self._step(item), why=self._beside(before, item))
             for before, item in zip((None, *path), path, strict=False)
@@ -226,12 +215,12 @@ class Rack:
         stand = self.stands(key.node).get(key.name)
         return waits if stand is not None and {*waits} & {*stand.waits_for} else ()
 
-    def _follow(self, key: _Key) -> tuple[list[_Key], _Root | None]:
+    def _follow(self, key: _Key) -> tuple[list[_Key], Root | None]:
         """What ``key`` waits for, and what is the matter with itself."""
         if key.kind == "rollout":
             return self._follow_rollout(key.node)
         if key.node not in self.nodes:
-            return [], _Root(
+            return [], Root(
                 "left",
                 f"{key.node} is not in the site any more, and by its ledger it still uses this"
                 if key.kind == "resource"
@@ -239,11 +228,11 @@ class Rack:
                 f"if {key.node} is gone for good: rackwright node retire {key.node}",
             )
         if key.kind == "node":
-            return [], self._trouble(key.node) or self._pending(key.node)
+            return [], self._trouble(key.node) or pending(self.nodes[key.node])
         if key.kind == "fact":
             if self._trouble(key.node) is not None:
                 return [_Key("node", key.node)], None
-            return [], _Root(
+            return [], Root(
                 "fact",
                 f"rendering waits for fact {key}, which nobody has found",
                 f"{key.node}'s agent, if it is there to be found: rackwright discover {key.node}",
@@ -255,15 +244,15 @@ class Rack:
         seen = self.nodes.get(key.node) if key.kind == "resource" else None
         return rollout_of(seen.gates.later.get(key.name, "")) if seen else ""
 
-    def _follow_rollout(self, proposal: str) -> tuple[list[_Key], _Root | None]:
+    def _follow_rollout(self, proposal: str) -> tuple[list[_Key], Root | None]:
         """What the wave in hand waits for, or what stopped it."""
         front = self.fronts.get(proposal)
         if front:
             return [_key(text) if "/" in text else _Key("node", text) for text in front], None
         gone_on = f"the rollout of {proposal} has just gone on"
-        return [], _Root("pending", gone_on, "nobody has to: it is on its way")
+        return [], Root("pending", gone_on, "nobody has to: it is on its way")
 
-    def _follow_resource(self, key: _Key) -> tuple[list[_Key], _Root | None]:
+    def _follow_resource(self, key: _Key) -> tuple[list[_Key], Root | None]:
         seen = self.nodes[key.node]
         stand = self.stands(key.node).get(key.name)
         if stand is None or stand.done:
@@ -273,19 +262,19 @@ class Rack:
         held_by = self._held_by(key)
         if held_by and stand.state == "waiting":
             return [_Key("rollout", held_by)], None
-        trouble = [_Key("node", key.node)] if self._trouble(key.node) is not None else []
+        agent = [_Key("node", key.node)] if self._trouble(key.node) is not None else []
         if stand.state == "failed":
             again = "it is tried again at each run"
-            return [], _Root("failed", stand.why, f"{_owner(seen, stand)}; {again}", stand.since)
+            return [], Root("failed", stand.why, f"{owner_of(seen, stand)}; {again}", stand.since)
         if stand.state == "refused":
-            return [], _refused(seen, stand)
+            return [], refused(seen, stand)
         waits = [_key(text) for text in self._waits(key.node, key.name)]
         if stand.state == "waiting" and stand.why_alone:
-            return trouble, None if trouble else _Root(
-                "blocked", stand.why, _agent(seen), stand.since
+            return agent, None if agent else Root(
+                "blocked", stand.why, agent_name(seen), stand.since
             )
         if waits:
-            return [*waits, *trouble], None
+            return [*waits, *agent], None
         return [_Key("node", key.node)], None
 
     def _facts(self, key: _Key) -> list[_Key]:
@@ -334,69 +323,8 @@ class Rack:
         # Neither declared nor there to go: a name that only the device uses, or a deferred one.
         return not self._facts(key)
 
-    def _trouble(self, node: str) -> _Root | None:
-        """Why the agent of ``node`` gets nothing done."""
-        seen = self.nodes[node]
-        agent = _agent(seen)
-        if seen.retired:
-            return _Root(
-                "retired",
-                f"{node} is retired",
-                f"take it out of the site, or enrol it again: rackwright token create {node}",
-            )
-        if seen.at.unplaced:
-            return _Root(
-                "unplaced",
-                seen.at.unplaced,
-                "whoever can start the delegates of such a host (service rackwright-delegates), end its "
-                "drain (rackwright host resume), or give another host a way to it",
-                seen.at.since,
-            )
-        if not seen.enrolled:
-            name = seen.at.host or node
-            return _Root(
-                "unenrolled",
-                f"{f'{name}, which is to converge it,' if seen.at.host else agent} has never been enrolled",
-                f"enrol it: rackwright token create {name}",
-            )
-        if seen.silent > SILENT_AFTER:
-            since = self.now - seen.silent
-            where = "the host that it runs on" if seen.bundle.node.managed else "the host"
-            where = seen.at.host or where
-            text = f"{agent} has not been heard for {span(seen.silent)}"
-            run = seen.standing.get(RUN)
-            text += f"; before that: {run.why}" if run else ""
-            return _Root("unheard", text, f"whoever can reach {where}: start it again", since)
-        run = seen.standing.get(RUN)
-        if seen.at.unreached:
-            act = f"{node}'s cabling, its power or its `reach`: its hosts go on trying in turn"
-            return _Root("unreachable", seen.at.unreached, act, run.since if run else None)
-        if run is not None and run.at >= seen.told:
-            kind: Kind = "unreachable" if run.action == "unreachable" else "run"
-            what = f"its cabling, its power or its `reach`: {agent} goes on trying"
-            act = what if kind == "unreachable" else f"{agent} goes on trying; its log has more"
-            return _Root(kind, run.why, act, run.since)
-        if seen.facts_problem:
-            return _Root(
-                "facts",
-                f"its facts do not compile: {seen.facts_problem}",
-                "mend the template or the proposal at that line",
-            )
-        return None
-
-    def _pending(self, node: str) -> _Root:
-        seen = self.nodes[node]
-        agent = _agent(seen)
-        at = seen.at
-        text = f"{agent} has been told, and has not reported it yet"
-        if at.host and at.holder != at.host:
-            text = f"{f'{at.holder} lets go of it for' if at.holder else 'it comes to'} {at.host}"
-        return _Root(
-            "pending",
-            text,
-            f"{agent}: it is on its way",
-            seen.told or None,
-        )
+    def _trouble(self, node: str) -> Root | None:
+        return trouble(self.nodes[node], self.now)
 
     def _circle(self, start: _Key) -> list[_Key]:
         path = [start]
@@ -405,30 +333,6 @@ class Rack:
             path.append(following[0])
             if path.index(path[-1]) < len(path) - 1:
                 return path
-
-
-def _refused(seen: Seen, stand: Stand) -> _Root:
-    at = f" (at {stand.origin})" if stand.origin else ""
-    if "destroy: true" in stand.why:
-        act = f"say `destroy: true` on it{at} if its data may go, or take the change back"
-    elif "power: force_off" in stand.why:
-        act = f"say `power: force_off` on it{at} if it is meant, or take the change back"
-    elif "contradict" in stand.why or stand.why in seen.gates.contradicted.values():
-        act = "mend the cable, or the link in the site; or say `trust: declared` on the link"
-        return _Root("contradicted", stand.why, act, stand.since)
-    else:
-        act = f"change what is declared{at}, or do it by hand on {seen.name}"
-    return _Root("refused", stand.why, act, stand.since)
-
-
-def _owner(seen: Seen, stand: Stand) -> str:
-    at = f", or what is declared at {stand.origin}" if stand.origin else ""
-    return f"mend {seen.name}{at}"
-
-
-def _agent(seen: Seen) -> str:
-    at = f" at {seen.at.host}" if seen.at.host else ""
-    return f"{seen.name}'s {'delegate' if seen.bundle.node.managed else 'agent'}{at}"
 
 
 def _key(text: str) -> _Key:
@@ -459,14 +363,6 @@ def _reach(start: Iterable[_Key], edges: Mapping[_Key, Sequence[_Key]]) -> set[_
                 found.add(item)
                 look.append(item)
     return found
-
-
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
 
 
 def chains_data(chains: Iterable[Chain]) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from rackwright.model.site import Way
 from rackwright_proposals.hosts import local_line, usable_from
 from rackwright_store.placement import Trouble
-from rackwright_store.waiting import span
+from rackwright_store.spans import span
 
 
 class Host(NamedTuple):
@@ -33,6 +34,20 @@ def ranks(reach: Sequence[Way], hosts: Sequence[str]) -> dict[str, int]:
             if host not in found and host in hosts and usable_from(way, host):
                 found[host] = rank
     return found
+
+
+def devices_of(reach: Sequence[Way]) -> tuple[str, ...]:
+    """Where a node is reached: addresses and serial lines. Two nodes that share one may be one device."""
+    found = set()
+    for way in reach:
+        host, url, port = (way.options.get(key) for key in ("host", "url", "port"))
+        if isinstance(host, str):
+            found.add(host.lower())
+        elif isinstance(url, str):
+            found.add((urlsplit(url).hostname or url).lower())
+        elif isinstance(port, str):
+            found.add(f"{way.at}:{port}" if local_line(way) else port)
+    return tuple(sorted(found))
 
 
 def why_there(reach: Sequence[Way], ranks: Mapping[str, int], host: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rackwright.daemon import BACK_OFF, Loop, Pace, Signals, serve, tell_systemd
-from rackwright.model.errors import Unreachable
+from rackwright.model.errors import Temporary, Unreachable
 from rackwright.model.report import Report
 
 from ..engine.memory import declare
@@ -71,6 +71,39 @@ def test_a_hanging_node_delays_no_other(rack: Rack) -> None:
     assert rack.reports.empty()
     made.hang.set()
     assert rack.reports.get(timeout=10).exit_code == 0
+
+
+def test_what_is_asked_for_once_is_done_between_two_runs(rack: Rack) -> None:
+    loop, made = rack.add("one")
+    made.hang.clear()
+    loop.start()
+    during = loop.between_runs(lambda: (threading.current_thread(), len(made.opened)))
+    never = loop.between_runs(lambda: pytest.fail("it was taken back"))
+    assert never.cancel()
+    assert not during.done()
+    made.hang.set()
+    assert during.result(timeout=10) == (loop.thread, 1)
+    assert [rack.reports.get(timeout=10).exit_code for _ in range(2)] == [0, 0]  # a run follows
+    assert loop.between_runs(lambda: rack.reports.qsize()).result(timeout=10) == 0  # while it rests
+    assert rack.reports.get(timeout=10).exit_code == 0
+    bug = loop.between_runs(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        bug.result(timeout=10)
+    assert rack.reports.get(timeout=10).exit_code == 0
+
+
+def test_what_is_asked_of_a_loop_that_leaves_is_not_done(rack: Rack) -> None:
+    loop, made = rack.add("one")
+    made.hang.clear()
+    loop.start()
+    asked = loop.between_runs(lambda: pytest.fail("it was to leave"))
+    rack.end()
+    made.hang.set()
+    with pytest.raises(Temporary, match="nothing was done"):
+        asked.result(timeout=10)
+    loop.thread.join(10)
+    with pytest.raises(Temporary, match="nothing was done"):
+        loop.between_runs(lambda: None).result(timeout=10)
 
 
 def test_a_bug_in_a_provider_does_not_end_the_loop(rack: Rack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rackwright import keeper
 from rackwright.daemon import Loop, Pace
 from rackwright.engine.ledger import Entry, Ledger, LedgerFile
 from rackwright.keeper import Claim, Keeper
@@ -17,6 +19,7 @@ from rackwright.model.address import Address
 from rackwright.model.errors import Unreachable
 from rackwright.model.lease import GRACE
 from rackwright.model.report import Report
+from rackwright.run import NodeRunner
 
 from ..engine.memory import Thing, declare
 from ..real.parts import until
@@ -131,6 +134,89 @@ def test_a_process_that_died_is_succeeded_at_once(store: LeaseStore, tmp_path: P
     assert store.clock() < store.grants["sw1"].ends + GRACE
     for host in (dead, again):
         host.keeper.close()
+
+
+def test_a_copy_of_the_disk_on_another_machine_is_another_holder(
+    store: LeaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock does not reach there, and the copy grows older while the first goes on."""
+    original, copy = Host(store, "admin1"), Host(store, "admin1")
+    first = original.claim(tmp_path / "disk")
+    until(lambda: held(first) == 1)
+    first.adopt(first.current())
+    (tmp_path / "copy").mkdir()
+    shutil.copy(tmp_path / "disk" / "lease.json", tmp_path / "copy")
+    monkeypatch.setattr(keeper, "_boot", lambda: "another machine")
+    second = copy.claim(tmp_path / "copy")
+    until(lambda: second.settled)
+    assert held(second) == 0
+    assert "converges it" in second.why
+    assert held(first) == 1
+    original.keeper.close()
+    until(lambda: held(second) == 2)
+    assert not second.follows(second.current())
+    second.adopt(second.current())
+    assert second.follows(second.current())
+    copy.keeper.close()
+
+
+def test_a_bug_with_one_node_does_not_end_the_leases_of_others(
+    hosts: dict[str, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, bad = hosts["admin1"].claim(tmp_path / "1"), Claim("sw2", tmp_path / "2")
+    until(lambda: held(one) == 1)
+    lease = one.current()
+    turns = []
+
+    def broken(self: Claim) -> None:
+        turns.append(self.node)
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Claim, "lock", broken)
+    hosts["admin1"].keeper.want(bad)
+    until(lambda: bad.settled)
+    assert bad.why == "a fault in Rackwright, see its log: a bug"
+    for _ in range(2):
+        first, before = lease.ends, len(turns)
+        until(lambda: lease.ends > first)  # noqa: B023 - asked at once
+        assert len(turns) - before < 10
+    monkeypatch.undo()
+    until(lambda: held(bad) == 1)
+
+
+def test_a_bug_in_the_keeper_does_not_make_it_spin(
+    store: LeaseStore, hosts: dict[str, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping, turns = hosts["admin1"].keeper, []
+
+    def broken() -> None:
+        turns.append(store.clock())
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(keeping, "_expire", broken)
+    one = hosts["admin1"].claim(tmp_path / "1")
+    until(lambda: len(turns) > 3)
+    assert turns[3] - turns[0] > 0.5
+    monkeypatch.undo()
+    until(lambda: held(one) == 1)
+
+
+def test_a_loop_that_cannot_leave_its_device_ends_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease would be renewed for ever, and nobody would converge the node."""
+    runner, _, _, claim = leased(tmp_path, declare("thing/a"))
+    claim.grant(1)
+    ended = threading.Event()
+
+    def close(_: NodeRunner) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(NodeRunner, "close", close)
+    loop = Loop(runner, FOREVER)
+    loop.start(once=True, ended=ended.set)
+    assert ended.wait(10)
+    assert not loop.running
 
 
 class Fixed(Claim):

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from rackwright.engine.files import run_lock
+from rackwright.model.bundle import Gates
 from rackwright.model.errors import InputError, Permanent, Unreachable
 from rackwright.model.site import Node, Way
 from rackwright.run import NodeRunner
 from rackwright.vault import read_secrets
 
-from ..engine.memory import Device, bundle, declare
+from ..engine.memory import Device, Plug, bundle, declare
 from .fakes import FakeSource, Rig, RigRegistry
 
 
@@ -210,3 +211,17 @@ def test_wrong_secrets_file_ends_the_run_as_wrong_input(tmp_path: Path) -> None:
     runner, source, _ = rig(tmp_path, declare("thing/a"), secrets=path)
     assert runner.run().exit_code == 1
     assert json.loads(msgspec.json.encode(source.reports[0]))["kind"] == "input"
+
+
+def test_who_could_not_deliver_an_earlier_report_has_not_the_turn(tmp_path: Path) -> None:
+    runner, source, made = rig(tmp_path, declare("plug/1", state="off"))
+    plug = Plug(name="1", state="on")
+    made.device.state[plug.address] = plug
+    source.gate = Gates(given={"1": 1}, turns={"1": ("other:plug/1",)})
+    source.away = True  # for reports alone
+    assert runner.run().outcomes[0].state == "blocked"
+    source.gate = Gates(given={"1": 2})
+    assert runner.run().outcomes[0].state == "blocked"
+    source.away = False
+    assert runner.run().outcomes[0].state == "changed"
+    assert len(source.reports) == 3

@@ -189,7 +189,7 @@ class Refusing:
         self.polls, self.stop = 0, stop
 
     def wait(self, _watch: object, _timeout: float) -> frozenset[str]:
-        from rackwright.client import WatchRefused
+        from rackwright.store_http import WatchRefused
 
         self.polls += 1
         if self.polls > 20:

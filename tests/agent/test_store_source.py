@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rackwright.client import NotAllowed
 from rackwright.engine.spool import Spool
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.report import Report
 from rackwright.source import StoreSource, Superseded, credential
+from rackwright.store_http import NotAllowed
 
 from ..engine.memory import bundle, declare
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
@@ -20,9 +19,10 @@ from rackwright_providers.chassis.dell_cmc import DellCmc
 from rackwright_providers.chassis.hpe_oa import HpeOa
 from rackwright_providers.chassis.resources import Blade
 from rackwright_providers.transport.cli import CliReader
+from tests.tables import table
 
 HERE = Path(__file__).parent / "cases"
-CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(HERE.glob("*.yaml"))}
+CASES = {path.stem: table(path) for path in sorted(HERE.glob("*.yaml"))}
 CMC, OA = CASES["dell_cmc"], CASES["hpe_oa"]
 PROVIDERS: dict[str, CliChassis] = {"dell_cmc": DellCmc(), "hpe_oa": HpeOa()}
 

@@ -10,7 +10,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import yaml
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Wanted
@@ -30,10 +29,11 @@ from rackwright_sim.ipmi import Ipmi as Simulated
 from rackwright_sim.ipmi import IpmiOptions
 from rackwright_sim.run import SimLink, SimNode, SimWay, start_for_site
 from tests.real import parts
+from tests.tables import table
 
 PROVIDER = Ipmi()
 ALL = Wanted(frozenset({Blade}), {})
-SAMPLES = yaml.safe_load((Path(__file__).parent / "samples/ipmitool.yaml").read_text())
+SAMPLES = table(Path(__file__).parent / "samples/ipmitool.yaml")
 ipmitool = pytest.mark.skipif(
     bool(parts.missing("ipmitool")), reason=parts.missing("ipmitool") or "installed"
 )

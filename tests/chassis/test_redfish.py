@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Wanted
@@ -21,15 +20,16 @@ from rackwright_providers.chassis import redfish, redfish_model
 from rackwright_providers.chassis.redfish import Redfish, RedfishStep, named
 from rackwright_providers.chassis.redfish_model import System
 from rackwright_providers.chassis.resources import Blade
-from rackwright_providers.transport.http import Unauthorized
+from rackwright_providers.transport.http_errors import Unauthorized
 from rackwright_sim.faults import Faults
 from rackwright_sim.redfish import Redfish as Simulated
 from rackwright_sim.redfish import RedfishOptions
 from rackwright_sim.run import SimLink, SimNode, SimWay, start_for_site
+from tests.tables import table
 
 PROVIDER = Redfish()
 ALL = Wanted(frozenset({Blade}), {})
-SYSTEMS = yaml.safe_load((Path(__file__).parent / "samples/redfish_systems.yaml").read_text())
+SYSTEMS = table(Path(__file__).parent / "samples/redfish_systems.yaml")
 
 
 def way(service: Simulated, **changes: Any) -> Way:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,13 @@ class Kept:
     secrets: list[str]
     real: bool
 
+    @cached_property
+    def _parsed(self) -> replay.Recorded:
+        return replay.parsed(self.body)
+
     def again(self, *, chunk: int = 0, cut: int | None = None) -> tuple[Reading, int]:
         """What is read from it, and how much of it that takes."""
-        player = replay.Player(replay.parsed(self.body), chunk=chunk, cut=cut)
+        player = replay.Player(self._parsed, chunk=chunk, cut=cut)
         with closing(player.open()) as session:
             return read(self.provider, session), player.used
 

@@ -28,6 +28,7 @@ def suite(code: str, where: Path, *options: str) -> subprocess.CompletedProcess[
     (folder / f"{PLATFORM}.py").write_text(code)
     (where / "more_units.py").write_text(FOLDER.format(folder=str(folder)))
     command = [sys.executable, "-m", "pytest", "tests/conformance", "-n", "0", "-p", "more_units"]
+    command += ["-p", "no:schemathesis", "-p", "no:anyio"]  # not used there, and long to load
     environment = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
     return subprocess.run(
         [*command, "-k", PLATFORM, *options],

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +17,11 @@ from rackwright.model.bundle import Bundle, Deferred, Gates, Origin
 from rackwright.model.errors import Permanent
 from rackwright.model.report import Report
 from rackwright.model.resource import to_data
+from tests.tables import table
 
 from .memory import Device, Line, Memory, bundle, declare, thing
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "plan.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "plan.yaml")
 
 
 def run(

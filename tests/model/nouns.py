@@ -72,6 +72,21 @@ class App(Resource, frozen=True, kw_only=True):
     after: str | None = None
 
 
+class Setting(Resource, frozen=True, kw_only=True):
+    """What a rollout changes."""
+
+    kind: ClassVar[str] = "setting"
+    value: int | None = None
+
+
+class Delegate(Resource, frozen=True, kw_only=True):
+    """On an admin host: the delegate of a managed node is to run there."""
+
+    kind: ClassVar[str] = "delegate"
+    listed: ClassVar[bool] = True
+
+
 NOUNS: dict[str, type[Resource]] = {
-    noun.kind: noun for noun in (Vlan, Port, Outlet, Share, Nic, Mount, Mark, App)
+    noun.kind: noun
+    for noun in (Vlan, Port, Outlet, Share, Nic, Mount, Mark, App, Setting, Delegate)
 }

@@ -11,7 +11,18 @@ PDUS = ("pdu1", "pdu2")
 ARRAY = "san1"
 SERVERS = ("h1", "h2", "h3")
 MANAGED = (*SWITCHES, *PDUS, ARRAY)
-NODES = (*MANAGED, *SERVERS)
+NETWORKS = {"admin1": "oob-a", "admin2": "oob-a, oob-b", "admin3": "oob-b"}
+HOSTS = tuple(NETWORKS)
+"""They converge what is managed."""
+WAYS = {
+    "sw1": "network: oob-a",
+    "pdu1": "network: oob-a",
+    "sw2": "network: oob-b",
+    "pdu2": "network: oob-b",
+    "san1": "at: admin1",
+}
+"""To the managed nodes; `ARRAY` has one more."""
+NODES = (*MANAGED, *HOSTS, *SERVERS)
 VLANS = (10, 20, 30)
 BY_HAND = "vlan/30"
 """Is on every switch before anybody declares it: it may be adopted, and never goes."""
@@ -37,8 +48,16 @@ defaults: {outlets: {}}
 resources:
   - {outlet: "{{ id }}", each: "id, state in outlets.items()", state: "{{ state }}"}
 ---
-proposal: all
-deploy: {wired: [type=server], feeds: [type=pdu]}
+role: tuned
+for: [server]
+attributes: {release: {type: integer}}
+resources:
+  - {setting: release, value: "{{ release }}"}
+  - {setting: "of-{{ node.name }}", on: peer('eth0'), value: "{{ release }}"}
+---
+role: delegate-host
+for: [server]
+resources: []
 """
 
 
@@ -55,18 +74,43 @@ class Server:
 class Site:
     """What is wanted of all; a server that is None is not in the site."""
 
+    release: int = 1
+    """What goes out to one server after the other."""
     servers: dict[str, Server | None] = field(
         default_factory=lambda: {name: Server() for name in SERVERS}
     )
     outlets: dict[str, dict[int, str]] = field(default_factory=lambda: {name: {} for name in PDUS})
 
+    @property
+    def there(self) -> list[str]:
+        """The servers in the site."""
+        return [name for name, server in self.servers.items() if server is not None]
+
     def files(self) -> Mapping[str, bytes]:
         """As a commit has it."""
         documents: dict[str, Any] = {"site.yaml": "site: model", "roles.yaml": ROLES}
-        there = [name for name, server in self.servers.items() if server is not None]
+        there = self.there
+        texts = [
+            "proposal: all\ndeploy: {feeds: [type=pdu]}\n",
+            f"proposal: hosts\ndeploy: {{delegate-host: {list(HOSTS)}}}\n",
+        ]
+        if there:
+            texts += [
+                f"proposal: servers\ndeploy: {{wired: {there}}}\n",
+                f"proposal: release\nattributes: {{release: {self.release}}}\n"
+                f"deploy: {{tuned: {there}}}\nrollout: {{canary: 1, at_once: 1}}\n",
+            ]
+        documents["proposals.yaml"] = "---\n".join(texts)
+        for name, networks in NETWORKS.items():
+            documents[f"nodes/{name}.yaml"] = (
+                f"node: {name}\ntype: server\nplatform: memory\noffers: {{networks: [{networks}]}}\n"
+            )
         for kind, names in (("switch", SWITCHES), ("pdu", PDUS), ("san", (ARRAY,))):
             for name in names:
-                text = f"node: {name}\ntype: {kind}\nplatform: memory\nreach: [{{ssh: {{host: {name}}}}}]\n"
+                text = f"node: {name}\ntype: {kind}\nplatform: memory\n"
+                text += f"reach:\n  - ssh: {{host: {name}}}\n    {WAYS[name]}\n"
+                if name == ARRAY:
+                    text += f"  - ssh: {{host: {name}-b}}\n    network: oob-b\n"
                 if kind == "pdu":
                     links = "".join(f"  {name_[1:]}: {name_}:psu{name[3:]}\n" for name_ in there)
                     states = "".join(f"    {n}: '{to}'\n" for n, to in self.outlets[name].items())

@@ -6,204 +6,34 @@ Every write to a device is held against what must never happen, at the instant a
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from rackwright.engine.ledger import Ledger, LedgerFile, decode, encode
-from rackwright.engine.spool import Spool
+from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.change import Change, Step
-from rackwright.model.errors import Permanent, Rejected, Unreachable
+from rackwright.model.bundle import Bundle
+from rackwright.model.change import Change
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 from rackwright.model.resource import Resource, declared_fields
-from rackwright.provider import Registry
-from rackwright.run import NodeRunner
-from rackwright.source import Superseded
+from rackwright.provider import LeaseLike
 from rackwright_proposals.compile import Compiled, compile_site
 from rackwright_proposals.tree import Source
 from rackwright_store.compiling import SiteCompiler
 from rackwright_store.database import Database
-from rackwright_store.gates import rests_of
+from rackwright_store.hosts import Hosts, Want
 from rackwright_store.service import Service
-from tests.engine.memory import Line, Memory, Write
-from tests.model.nouns import NOUNS, Outlet, Port, Share, Vlan
-from tests.model.site import BY_HAND, NODES, PDUS, SERVERS, SWITCHES, Site
+from tests.model.devices import FOREIGN, Crash, Device, Failure, factory
+from tests.model.hosts import Agent, Host, Line
+from tests.model.nouns import NOUNS
+from tests.model.site import HOSTS, MANAGED, NODES, PDUS, SERVERS, SWITCHES, Site
 
-
-class Crash(BaseException):
-    """The process is gone at once, without a word."""
-
-
-@dataclass
-class Failure:
-    """What goes wrong in one run."""
-
-    kind: str = ""
-    """``reject``, ``lie``, ``crash-before``, ``crash-after``, ``lose-before``, ``lose-after``, ``lease``
-    or ``down``."""
-    at: int = 0
-    """The number of the write that it concerns."""
-
-
-@dataclass
-class Device:
-    """One device."""
-
-    state: dict[Address, Resource]
-    """What the device has."""
-    moved: set[Address] = field(default_factory=set)
-    """What somebody else took away or changed."""
-    reads: int = 0
-    saves: int = 0
-    startup: dict[Address, Resource] = field(default_factory=dict)
-
-
-def factory(name: str) -> dict[Address, Resource]:
-    """What a device has before we come, much of it nobody's business."""
-    found: list[Resource] = []
-    if name in SWITCHES:
-        found = [Port(name=str(n)) for n in range(1, 4)]
-        found += [Port(name="48", access_vlan=99), Vlan(name="99"), Vlan(name="30")]
-    elif name in PDUS:
-        found = [Outlet(name=str(n), state="on") for n in (1, 2, 3, 24)]
-    elif name not in SERVERS:
-        found = [Share(name="of-others", size=7)]
-    return {thing.address: thing for thing in found}
-
-
-FOREIGN = {
-    Address.parse(text) for text in ("port/48", "vlan/99", BY_HAND, "outlet/24", "share/of-others")
-}
-
-
-class Provider(Memory):
-    """Of one device; with the failures of the run."""
-
-    resources = frozenset(NOUNS.values())
-    transports = frozenset({"local", "ssh"})
-
-    def __init__(self, world: World, node: str) -> None:
-        self.world, self.node = world, node
-        self.failure = Failure()
-        self.stop = threading.Event()
-        self._count = 0
-        self.lied: set[Address] = set()
-        """What the device said that it did in this run, and did not."""
-
-    def begin(self, failure: Failure, stop: threading.Event) -> None:
-        """A run begins; its session may be one of an earlier run."""
-        self.failure, self.stop = failure, stop
-        self._count = 0
-        self.lied = set()
-
-    def open(self, way: Any, around: Any) -> Any:
-        if self.failure.kind == "down":
-            raise Unreachable(f"{self.node} does not answer")
-        return Line(self.world.devices[self.node])  # type: ignore[arg-type]
-
-    def commit(self, session: Line, steps: Sequence[Step]) -> None:
-        kind = self.failure.kind
-        for step in steps:
-            assert isinstance(step, Write)
-            now = self._count == self.failure.at
-            self._count += 1
-            if now and kind == "crash-before":
-                raise Crash
-            if now and kind == "lose-before":
-                raise Unreachable("the line went dead")
-            if now and kind == "reject":
-                raise Rejected("not today")
-            if now and kind == "lie":
-                self.lied.add(step.change.address)
-            else:
-                self.world.write(self.node, step.change)
-            if now and kind == "crash-after":
-                raise Crash
-            if now and kind == "lose-after":
-                raise Unreachable("the line went dead")
-            if now and kind == "lease":
-                self.stop.set()
-
-
-class OneProvider(Registry):
-    def __init__(self, provider: Provider) -> None:
-        super().__init__()
-        self._one = provider
-
-    def provider(self, platform: str) -> Any:
-        return self._one
-
-
-@dataclass
-class StoreLink:
-    """The way of one holder of one node to the store."""
-
-    world: World
-    node: str
-    epoch: int
-    delayed: bool = False
-    """Reports do not get through."""
-    collects: bool = True
-    told: Bundle | None = None
-    etag: str = ""
-
-    def send_facts(self, facts: Facts) -> None:
-        body = msgspec.json.encode(facts)
-        self.world.do(self.world.service.put_facts(self.node, body, facts))
-
-    def bundle(self) -> Bundle:
-        served = self.world.service.live.bundles.get(self.node)
-        if served is None or self.old:
-            raise Permanent(f"{self.node} is not yours")
-        self.world.service.heard_from(self.node)
-        self.told = msgspec.json.decode(served.body, type=Bundle)
-        self.etag = served.etag
-        return self.told
-
-    def gates(self) -> Gates:
-        live = self.world.service.live
-        if live.bundle_etag(self.node) != self.etag:
-            raise Superseded("it went on")
-        live.look_again(self.node)
-        return msgspec.json.decode(live.gates[self.node].body, type=Gates)
-
-    def deliver(self, report: Report) -> None:
-        if self.delayed:
-            raise Unreachable("the store is away")
-        if not self.old:  # else it is history, and changes nothing
-            body = msgspec.json.encode(report)
-            self.world.do(self.world.service.post_report(body, report))
-            for outcome in report.outcomes:
-                if outcome.state in ("in_sync", "changed"):
-                    self.world.cut.discard((self.node, Address.parse(outcome.address)))
-
-    def mirror(self, ledger: Ledger) -> None:
-        if self.old:
-            raise Permanent("the lease is another's")
-        body = encode(ledger)
-        rests = rests_of(self.node, body)
-        self.world.do(self.world.service.put_ledger(self.node, body, rests, lambda: None))
-
-    def mirrored(self) -> Ledger | None:
-        body = self.world.service.live.ledgers.get(self.node)
-        return None if body is None else decode(body)
-
-    @property
-    def waiting(self) -> bool:
-        """Reports of this holder have not got through yet."""
-        return bool(Spool(self.world.runners[self.node].state / "reports").waiting())
-
-    @property
-    def old(self) -> bool:
-        """The lease has gone on to another."""
-        return self.epoch != self.world.epochs[self.node]
+SETTING = Address("setting", "release")
+STEP = 4.0
+"""Seconds from one step of a host to the next."""
 
 
 class _Following:
@@ -236,16 +66,32 @@ class Compiler(SiteCompiler):
         return compile_site(Source(files, commit), NOUNS, facts, ("memory",), before)
 
 
+class Turned:
+    """A timer of the store, on the clock of the world."""
+
+    def __init__(self, at: float, what: Callable[[], None]) -> None:
+        self.at, self.what, self.live = at, what, True
+
+    def cancel(self) -> None:
+        self.live = False
+
+
 class World:
     """All of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rates: tuple[float, ...] = (1.0, 1.0, 1.0)) -> None:
+        """``rates`` are those of the hosts' clocks."""
         self.folder = folder
+        self.now = 1000.0
+        """Seconds, on the store's clock."""
+        self.timers: list[Turned] = []
+        self.late: list[tuple[str, str, dict[str, Want], dict[str, int]]] = []
+        """Requests for leases that are still under way, though nobody waits for the answer."""
         self.devices = {name: Device(factory(name)) for name in NODES}
-        self.epochs = dict.fromkeys(NODES, 1)
-        self.links: dict[str, StoreLink] = {}
-        self.providers: dict[str, Provider] = {}
-        self.runners: dict[str, NodeRunner] = {}
+        self.agents: dict[str, Agent] = {}
+        """What is no managed node has its own."""
+        self.last: dict[str, Agent] = {}
+        """Who wrote to a device last."""
         self.site = Site()
         self.commits = 0
         self.files: Mapping[str, bytes] = {}
@@ -254,10 +100,13 @@ class World:
         self.broken: list[str] = []
         self.cut: set[tuple[str, Address]] = set()
         """What runs through these was cut, and no report has said since that they are good."""
+        self.reached: dict[tuple[str, Address], int] = {}
+        """The last release that was really there."""
         self._loop = asyncio.Runner()
         self.service = self._start()
-        for name in NODES:
+        for name in (*HOSTS, *SERVERS):
             self.begin(name)
+        self.hosts = {name: Host(self, name, rate) for name, rate in zip(HOSTS, rates, strict=True)}
 
     def do(self, work: Any) -> Any:
         """Run a coroutine of the store."""
@@ -266,12 +115,28 @@ class World:
     def _start(self) -> Service:
         async def made() -> Service:
             database = Database(self.folder / "store.db")
-            return Service(database, _Following(), Compiler(), "")  # type: ignore[arg-type]
+            service = Service(database, _Following(), Compiler(), "")  # type: ignore[arg-type]
+            service.hosts = Hosts(
+                service.live,
+                database.all_leases(),
+                database.all_drains(),
+                service.retired,
+                ttl=service._ttl,
+                origin=service._origin,
+                later=self._later,
+                clock=lambda: self.now,
+            )
+            return service
 
         return self.do(made())  # type: ignore[no-any-return]
 
+    def _later(self, seconds: float, what: Callable[[], None]) -> Turned:
+        self.timers.append(Turned(self.now + seconds, what))
+        return self.timers[-1]
+
     def restart_store(self) -> None:
         """From its database."""
+        self.timers = []
         self.do(self.service.stop())
         self.service = self._start()
         last = self.service.database.last_accepted()
@@ -291,7 +156,7 @@ class World:
         if refused is not None:
             return False
         self.files = files
-        for name in self.service.live.bundles:
+        for name in self.nodes:
             for item in self.bundle(name).resources:
                 self.known[item.digest] = item.data
         return True
@@ -306,84 +171,160 @@ class World:
         """Of the revision in force."""
         return sorted(self.service.live.bundles)
 
+    # Time.
+
+    def pass_time(self, seconds: float) -> None:
+        """Hosts do meanwhile what they do."""
+        end = self.now + seconds
+        while self.now < end:
+            self._turn_clock(min(end, self.now + STEP))
+            for host in self.hosts.values():
+                host.step()
+                self.broken += [
+                    f"{node}: two may write" for node in MANAGED if len(self.writers(node)) > 1
+                ]
+
+    def _turn_clock(self, to: float) -> None:
+        while due := [timer for timer in self.timers if timer.live and timer.at <= to]:
+            timer = min(due, key=lambda timer: timer.at)
+            timer.live = False
+            self.now = max(self.now, timer.at)
+            timer.what()
+        self.timers = [timer for timer in self.timers if timer.live]
+        self.now = max(self.now, to)
+
+    def stand_still(self, agent: Agent, seconds: float) -> None:
+        """The process of ``agent`` is stopped in the middle of a run, and then goes on."""
+        host = agent.host or self.hosts.get(agent.node)
+        was = host is not None and host.paused
+        if host is not None:
+            host.paused = True
+        self.pass_time(seconds)
+        self.run(agent.node)  # by whoever has it now
+        if host is not None:
+            host.paused = was
+
+    def arrive(self) -> None:
+        """What was late is there."""
+        while self.late:
+            self.do(self.service.lease(*self.late.pop(0)))
+
+    def drain(self, host: str, *, drain: bool = True) -> None:
+        self.do(self.service.drain(host, "the model", drain=drain))
+
     # Agents.
 
     def begin(self, node: str) -> None:
-        """A process for ``node`` starts on the host that has the lease now."""
-        state = self.folder / f"epoch{self.epochs[node]}" / node
-        state.mkdir(parents=True, exist_ok=True)
-        self.links[node] = StoreLink(self, node, self.epochs[node])
-        self.providers[node] = Provider(self, node)
-        self.runners[node] = NodeRunner(
-            node=node,
-            source=self.links[node],
-            registry=OneProvider(self.providers[node]),
-            state=state,
-            here="admin1",
-        )
+        """The agent of ``node`` itself starts."""
+        self.agents[node] = Agent(self, node, Line(self), self.folder / node)
+
+    def delegates(self, node: str) -> list[Agent]:
+        """Whoever is to converge ``node``, or thinks so."""
+        found = [host.delegates.get(node) for host in self.hosts.values()]
+        return [one for one in found if one is not None]
 
     def run(
         self, node: str, failure: Failure | None = None, *, delayed: bool = False
     ) -> Report | None:
-        """One run; None when it was killed."""
-        provider, link = self.providers[node], self.links[node]
-        provider.begin(failure or Failure(), self.runners[node].stop)
-        link.delayed = delayed
+        """One run of everybody who may; None when nobody may, or it was killed."""
+        if node not in MANAGED:
+            return self._run(self.agents[node], failure or Failure(), delayed)
+        report = None
+        for one in self.delegates(node):
+            if one.host is None or not one.host.awake:
+                continue
+            if not one.may_write:
+                one.runner.close()
+            elif not one.runner.stop.is_set():
+                report = self._run(one, failure or Failure(), delayed)
+        return report
+
+    def _run(self, agent: Agent, failure: Failure, delayed: bool) -> Report | None:
+        if agent.running:
+            return None
+        node, line = agent.node, agent.line
+        agent.running = True
+        agent.provider.begin(failure)
+        if delayed:
+            line.delayed.add(node)
+        if failure.kind == "away":
+            line.away.add(node)
         try:
-            report = self.runners[node].run()
-            if not report.error and not link.waiting:
+            report = agent.runner.run()
+            if not report.error and not agent.waiting:
                 self.devices[node].moved.clear()  # it has been read, and the store knows
             return report
         except Crash:
-            self.begin(node)
+            if agent.host is not None:
+                agent.host.die()
+                agent.host.start()
+            else:
+                self.begin(node)
             return None
         finally:
-            if provider.failure.kind in ("down", "lose-before", "lose-after"):
-                self.runners[node].close()
-            provider.failure = Failure()
-            link.delayed = False
-            if self.runners[node].stop.is_set():
-                self.move(node)
-
-    def move(self, node: str) -> None:
-        """The lease ends, and another host begins with what the store has of the ledger."""
-        old = self.runners[node]
-        self.epochs[node] += 1
-        writes = len(self.broken)
-        self.begin(node)
-        old.stop.set()
-        old.run()  # it has not heard of it yet; whatever it does now is not to count
-        assert len(self.broken) == writes
+            agent.running = False
+            if failure.kind in ("down", "lose-before", "lose-after"):
+                agent.runner.close()
+            agent.provider.failure = Failure()
+            line.delayed.discard(node)
+            line.away.discard(node)
 
     def ledger(self, node: str) -> Ledger:
-        """Of the agent itself, not its mirror."""
-        return LedgerFile(self.runners[node].state / "ledger.json").load()
+        """Of whoever converged it last, not its mirror."""
+        agent = self.last.get(node)
+        return LedgerFile(agent.runner.state / "ledger.json").load() if agent else Ledger()
 
     # What must never happen.
 
-    def write(self, node: str, change: Change) -> None:
-        """``change`` is made on the device of ``node``."""
-        device = self.devices[node]
-        if self.links[node].old or self.runners[node].stop.is_set():
-            self.broken.append(f"{node}: {change.address} is written after the lease has ended")
+    def write(self, agent: Agent, lease: LeaseLike | None, change: Change) -> None:
+        """``change`` is made on the device of the agent's node."""
+        node, device = agent.node, self.devices[agent.node]
+        self._check_lease(agent, lease, change)
+        self.last[node] = agent
+        before = device.state.get(change.address)
         if change.action == "remove":
-            self._check_removal(node, change.address)
+            self._check_removal(agent, change.address)
             device.state.pop(change.address, None)
         elif change.after is not None:
-            self._check_needs(node, change)
+            self._check_needs(agent, change)
             self._check_sides(node, change)
-            old = device.state.get(change.address)
             new = {k: v for k, v in msgspec.structs.asdict(change.after).items() if v is not None}
             device.state[change.address] = (
-                msgspec.structs.replace(old, **new) if old else type(change.after)(**new)
+                msgspec.structs.replace(before, **new) if before else type(change.after)(**new)
             )
+            self._check_waves(agent, change)
+            self._check_feeds(agent, change)
         device.moved.discard(change.address)
 
-    def _check_needs(self, node: str, change: Change) -> None:
-        told = self.links[node].told
+    def writers(self, node: str) -> list[Agent]:
+        """Those who believe that they may write to ``node``."""
+        return [one for one in self.delegates(node) if one.may_write]
+
+    def _check_lease(self, agent: Agent, lease: LeaseLike | None, change: Change) -> None:
+        if agent.claim is None:
+            return
+        node, device, held = agent.node, self.devices[agent.node], agent.claim.lease
+        what = f"{node}: {agent.host and agent.host.name} writes {change.address}"
+        if held is None or held is not lease:
+            self.broken.append(f"{what} under a lease that it has not")
+            return
+        if self.writers(node) != [agent]:
+            self.broken.append(f"{what}, and it is not the only one who may")
+        if held.epoch < device.epoch:
+            self.broken.append(f"{what} under {held.epoch}, after {device.epoch}")
+        host = agent.host.name if agent.host else ""
+        if held.epoch == device.epoch and host != device.writer:
+            self.broken.append(f"{what} under {held.epoch}, which was that of {device.writer}")
+        device.epoch, device.writer = max(device.epoch, held.epoch), host
+        given = self.service.hosts.leases.get(node)
+        if given is None or given.epoch != held.epoch or not given.held(self.now):
+            self.broken.append(f"{what} under {held.epoch}, and the store knows better: {given}")
+
+    def _check_needs(self, agent: Agent, change: Change) -> None:
+        node, told = agent.node, agent.source.told
         assert told is not None
         for item in told.resources:
-            if item.address != change.address:
+            if item.address != change.address or node in agent.line.unasked:
                 continue
             for need in item.needs:
                 address = Address.parse(need.address)
@@ -392,7 +333,7 @@ class World:
         assert change.after is not None
         for address in change.after.implied_needs():
             # Of one device all goes in one run, in order, and is read back at its end.
-            lied = address in self.providers[node].lied
+            lied = address in agent.provider.lied
             if address not in self.devices[node].state and not lied:
                 self.broken.append(f"{node}: {change.address} came before {address}")
 
@@ -402,9 +343,10 @@ class World:
         device = self.devices[node]
         return address in device.moved or matches(device.state.get(address), self.known[digest])
 
-    def _check_removal(self, node: str, address: Address) -> None:
+    def _check_removal(self, agent: Agent, address: Address) -> None:
+        node = agent.node
         for other in NODES:
-            if other == node or other in self.service.retired:
+            if other == node or other in self.service.retired or node in agent.line.unasked:
                 continue
             for entry in self.ledger(other).entries.values():
                 if (
@@ -426,6 +368,37 @@ class World:
         if declared and (other, change.address) in self.cut:
             self.broken.append(f"{node}: {change.address} is cut while {other}'s is not good")
         self.cut.add((node, change.address))
+
+    def _check_waves(self, agent: Agent, change: Change) -> None:
+        """A release goes to one server after the other, and so does what it puts on a switch."""
+        told, node = agent.source.told, agent.node
+        assert told is not None
+        if change.address.type != "setting":
+            return
+        value = getattr(change.after, "value", None) or 0
+        of = change.address.name.removeprefix("of-") if node in SWITCHES else node
+        fresh = value > self.reached.get((node, change.address), 0)
+        self.reached[node, change.address] = max(value, self.reached.get((node, change.address), 0))
+        if not fresh or node in agent.line.unasked:
+            return
+        for earlier in SERVERS[: SERVERS.index(of)]:
+            if earlier not in self.nodes or earlier in self.service.retired:
+                continue
+            for at in ((earlier, SETTING), ("sw1", Address("setting", f"of-{earlier}"))):
+                if self.reached.get(at, 0) < value:
+                    self.broken.append(f"{node}: {change.address} is {value} before {at}")
+
+    def _check_feeds(self, agent: Agent, change: Change) -> None:
+        """A server that answers keeps a feed."""
+        server = f"h{change.address.name}"
+        if agent.node not in PDUS or server not in self.nodes:
+            return
+        if server in self.service.retired or self.service.live.care.silent(server):
+            return
+        if all(
+            getattr(self.devices[pdu].state[change.address], "state", "") == "off" for pdu in PDUS
+        ):
+            self.broken.append(f"{agent.node}: {change.address} was the last feed of {server}")
 
     def foreign(self) -> dict[str, dict[Address, Resource | None]]:
         """What is not ours, on every device."""

@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rackwright.cli.last_run import note_run
 from rackwright.cli.main import main
 from rackwright.engine.files import run_lock
+from rackwright.model.report import Report
 from rackwright_sim.faults import Faults
 from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 from tests.pdu.test_snmp_units import simulated
@@ -144,10 +147,29 @@ def test_the_admin_hosts_own_outlet_with_force(desk: Desk) -> None:
     assert desk.unit.device.history == [(3, "off"), (3, "on")]
 
 
+def web1_answers(desk: Desk) -> None:
+    now = time.time()
+    (desk.state / "web1").mkdir()
+    note_run(desk.state / "web1", Report(id="1", node="web1", started=now, finished=now))
+
+
+def test_the_last_feed_of_a_node_that_answers(desk: Desk, said: Said) -> None:
+    web1_answers(desk)
+    for number in ("2", "0.2"):
+        assert desk.run("reboot", f"pdu-a1/{number}", "--yes") == 2
+        assert "web1 answers, and it has no other live feed: --force does it still" in said()[1]
+    assert desk.unit.counters.datagrams == 0
+    assert desk.run("reboot", "pdu-a1/2", "--yes", "--force") == 0
+    assert desk.unit.device.history == [(2, "off"), (2, "on")]
+
+
+@pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130)])
 def test_it_asks(
-    answer: str, code: int, desk: Desk, said: Said, monkeypatch: pytest.MonkeyPatch
+    answer: str, code: int, last: bool, desk: Desk, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if last:
+        web1_answers(desk)
     ours, theirs = os.openpty()
     os.write(ours, answer.encode())
     with os.fdopen(theirs, "r") as terminal:
@@ -156,6 +178,7 @@ def test_it_asks(
         assert desk.run("reboot", "pdu-a1/2") == code
     os.close(ours)
     assert bool(desk.unit.device.history) == (code == 0)
+    assert ("warning: web1 answers" in said()[1]) == last
 
 
 def test_a_converge_that_is_under_way_is_not_disturbed(desk: Desk, said: Said) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model import errors
 from rackwright.model.change import Change
@@ -24,8 +23,9 @@ from rackwright_sim.cli_ssh import BoxSsh
 from rackwright_sim.faults import Faults
 from rackwright_sim.powerman import PowermanHost
 from tests.pdu.conftest import ALL
+from tests.tables import table
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "powerman.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "powerman.yaml")
 PROVIDER = Powerman()
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from rackwright.model.bundle import Declared
 from rackwright.model.facts import Facts
 from rackwright_proposals.compile import Compiled, compile_site
 from rackwright_proposals.tree import Source
 from tests.proposals.nouns import NOUNS, PLATFORMS
+from tests.tables import table
 
 HERE = Path(__file__).parent
 BASE = (HERE / "base.yaml").read_text()
@@ -42,5 +41,5 @@ def resources(site: Compiled, node: str) -> dict[str, Declared]:
 
 def cases(name: str) -> list[dict[str, object]]:
     """A table of cases."""
-    found: list[dict[str, object]] = yaml.safe_load((HERE / name).read_text())
+    found: list[dict[str, object]] = table(HERE / name)
     return found

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +15,9 @@ from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.site import Link, Node
 from rackwright_proposals.evidence import Found, LinkState, contradicted, judge
 from rackwright_proposals.identities import is_uuid, plain_uuid
+from tests.tables import table
 
-TABLE = yaml.safe_load((Path(__file__).parent / "evidence.yaml").read_text())
+TABLE = table(Path(__file__).parent / "evidence.yaml")
 NOW = 1_000_000.0
 
 

@@ -94,6 +94,13 @@ def test_what_no_host_can_take_is_a_warning_at_its_line() -> None:
     assert warnings(sound(both)) == []
 
 
+def test_a_way_at_what_can_be_no_host_names_those_that_can() -> None:
+    said = sound(SITE.replace("    at: admin1\n", "    at: sw2\n")).warnings
+    assert [one.hint for one in said if "reached from 'sw2'" in one.message] == [
+        "hosts are servers: admin2"
+    ]
+
+
 def test_without_any_host_delegates_are_started_by_hand() -> None:
     by_hand = SITE[: SITE.index("role: delegate-host")].removesuffix("---\n")
     assert warnings(sound(by_hand)) == []

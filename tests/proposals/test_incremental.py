@@ -19,13 +19,18 @@ from tests.proposals.nouns import NOUNS, PLATFORMS
 DEEP = 2000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 0
 REACH = "reach: [{ssh: {host: 192.0.2.1, username: u}}]"
 SWITCH = f"type: switch\nplatform: cisco_ios\n{REACH}"
+OVER_OOB = f"type: switch\nplatform: cisco_ios\n{REACH[:-3]}, network: oob}}]"
+OVER_LINE = (
+    "type: switch\nplatform: cisco_ios\n"
+    "reach: [{serial: {port: /dev/ttyS0, username: u}}, {ssh: {host: 192.0.2.1, username: u}, at: h3}]"
+)
 ABSENT = ""
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "site.yaml": (
         "site: s\nattributes: {motd: hello}",
         "site: s\nattributes: {motd: good bye}",
-        "site: s\nattributes: {motd: hello}\nhandoff_deadline: 60",
+        "site: s\nattributes: {motd: hello}\nhandoff_deadline: 60\nlease: 30",
         "# a line more\nsite: s\nattributes: {motd: hello}\ndefaults: {server: {platform: linux}}",
         "site: s\nattributes: {motd: 1}",
     ),
@@ -35,6 +40,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
         f"node: sw1\n{SWITCH}\nrack: r1\nlinks: {{9: sw2:9}}",
         f"node: sw1\n{SWITCH}\nrack: r1\nattributes: {{motd: its own}}\nlinks: {{8: nobody:9}}",
         "node: sw1\ntype: chassis\nplatform: cisco_ios\nrack: r1",
+        f"node: sw1\n{OVER_OOB}\nrack: r1\nlinks: {{eth0: {{to: sw2:9, trust: declared}}}}",
+        f"node: sw1\n{OVER_LINE}\nrack: r1",
     ),
     "nodes/sw2.yaml": (
         f"node: sw2\n{SWITCH}\nrack: r2",
@@ -72,6 +79,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
         "node: h3\ntype: server\nrack: r3",
         "node: h3\ntype: server\nrack: r3\nattributes: {extra: alone}",
         "node: h3\ntype: server\nrack: r3\nattributes: {extra: 1}",
+        "node: h3\ntype: server\nrack: r3\noffers: {networks: [oob], serial: [/dev/ttyS0]}",
+        "node: h3\ntype: server\nrack: r1\noffers: {networks: [else]}\nin: c1:4",
         ABSENT,
     ),
     "roles/port.yaml": (
@@ -123,6 +132,14 @@ FILES: Mapping[str, tuple[str, ...]] = {
         ABSENT,
         "proposal: b\ndeploy: {port: [h1]}\nattributes: {motd: ours}",
         "proposal: b\ndeploy: {switch: [type=switch]}\nattributes: {uplink: 40}",
+        "proposal: b\nrollout: {canary: 1, at_once: 50%}\ndeploy: {switch: [type=switch]}",
+        "proposal: b\nrollout: {at_once: 1, stop_on: 2}\ndeploy: {port: [h2, h1], switch: [sw1]}",
+        "proposal: b\ndeploy: {delegate-host: [h3], port: [h1]}",
+    ),
+    "roles/own-host.yaml": (
+        ABSENT,
+        "role: delegate-host\nfor: [server]\nresources: [{service: own, enabled: true}]",
+        "role: delegate-host\nfor: [switch]\nresources: [{service: own, enabled: true}]",
     ),
     "old.yml": (ABSENT, "site: unread"),
 }
@@ -170,6 +187,10 @@ def told(made: Compiled) -> dict[str, Any]:
             for node, of in implied_of(made).items()
         },
         "deadline": made.handoff_deadline,
+        "lease": made.lease,
+        "rollouts": made.rollouts,
+        "origins": made.origins,
+        "roles": {name: (role.mark, role.directory) for name, role in made.roles.items()},
         "site": made.site,
     }  # fmt: skip
 

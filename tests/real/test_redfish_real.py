@@ -20,7 +20,7 @@ from rackwright.provider import Surroundings
 from rackwright_proposals.evidence import Found, judge
 from rackwright_providers.chassis.redfish import Redfish
 from rackwright_providers.chassis.resources import Blade
-from rackwright_providers.transport.http import Unauthorized
+from rackwright_providers.transport.http_errors import Unauthorized
 from tests.chassis import sushy
 
 PASSWORD = "s3cret-of-the-bmc"

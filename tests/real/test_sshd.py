@@ -15,7 +15,8 @@ import pytest
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Ssh
 from rackwright.provider import Surroundings
-from rackwright_providers.transport import ssh
+from rackwright_providers.transport import ssh, ssh_connection
+from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 from rackwright_providers.transport.stream import Stream
 from tests.real import parts
 
@@ -40,9 +41,7 @@ def around(tmp_path: Path) -> Surroundings:
 
 
 @contextlib.contextmanager
-def opened(
-    door: parts.Sshd, around: Surroundings, **changes: object
-) -> Iterator[ssh.SshConnection]:
+def opened(door: parts.Sshd, around: Surroundings, **changes: object) -> Iterator[SshConnection]:
     made = ssh.open_ssh(Ssh(**door.options(**changes)), around)  # type: ignore[arg-type]
     try:
         yield made
@@ -65,7 +64,7 @@ def test_commands(door: parts.Sshd, around: Surroundings) -> None:
     with opened(door, around) as made:
         assert made.via == f"ssh 127.0.0.1:{door.port}"
         assert made.run(["printf", "%s|", "a b", "$HOME", "it's"]).stdout == b"a b|$HOME|it's|"
-        assert made.run(["sh", "-c", "echo no >&2; exit 7"]) == ssh.Completed(7, b"", b"no\n")
+        assert made.run(["sh", "-c", "echo no >&2; exit 7"]) == Completed(7, b"", b"no\n")
         assert made.run(["cat"], stdin=b"\x00\xff\n").stdout == b"\x00\xff\n"
         assert made.run(["sh", "-c", "kill -KILL $$"]).status == 137
         ten_megabytes = made.run(["head", "-c", "10485760", "/dev/zero"]).stdout
@@ -117,7 +116,7 @@ def test_no_session_free(door: parts.Sshd, around: Surroundings) -> None:
         assert second.alive()
 
 
-def _runs(made: ssh.SshConnection) -> bool:
+def _runs(made: SshConnection) -> bool:
     try:
         return made.run(["true"]).status == 0
     except Temporary:
@@ -161,7 +160,7 @@ def _drain(stream: Stream) -> None:
 def test_a_frozen_server_is_not_alive(
     door: parts.Sshd, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh, "ALIVE_TIMEOUT", 0.5)
+    monkeypatch.setattr(ssh_connection, "ALIVE_TIMEOUT", 0.5)
     with opened(door, around) as made:
         assert made.alive()
         frozen = [

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import eos_discover, eos_parse
 from rackwright_providers.switch.cli_lines import SeenCommunity, host
 from rackwright_providers.switch.resources import NtpServer
+from tests.tables import table
 
 HERE = Path(os.environ.get("RACKWRIGHT_RECORDED", "/nonexistent"))
 NAPALM = HERE / "napalm" / "test" / "eos" / "mocked_data"
@@ -135,7 +135,7 @@ def test_arp() -> None:
     assert recordings
     for path in recordings:
         text = path.read_text()
-        expected = yaml.safe_load(path.with_suffix(".yml").read_text())["parsed_sample"]
+        expected = table(path.with_suffix(".yml"))["parsed_sample"]
         for row in expected:
             address = row.get("ip_address", row.get("address"))
             places = [place for place in row["interface"].split(", ") if place != "not learned"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.resource import Resource
 from rackwright_providers.switch import ios_discover, ios_management, ios_parse, vlanset
@@ -19,6 +18,7 @@ from rackwright_providers.switch.cisco_ios import DIALECT
 from rackwright_providers.switch.interfaces import canonical
 from rackwright_providers.switch.resources import LocalUser
 from rackwright_providers.transport.cli import ERROR_WITHIN
+from tests.tables import table
 
 HERE = Path(os.environ.get("RACKWRIGHT_RECORDED", "/nonexistent"))
 NTC = HERE / "ntc-templates" / "tests" / "cisco_ios"
@@ -33,7 +33,7 @@ def each(command: str, check: Callable[[str, list[Row]], None]) -> None:
     if not files:
         pytest.skip("RACKWRIGHT_RECORDED names no directory with ntc-templates")
     for file in files:
-        rows = yaml.safe_load(file.with_suffix(".yml").read_text())["parsed_sample"]
+        rows = table(file.with_suffix(".yml"))["parsed_sample"]
         try:
             check(file.read_text(), rows)
         except Exception as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.change import Wanted
 from rackwright.model.errors import Permanent, Rejected, Temporary, Unreachable
@@ -24,7 +23,7 @@ from rackwright_providers.san.dothill_parse import Initiator
 from rackwright_providers.san.dothill_session import DotHillReader, DotHillWriter, is_reading, path
 from rackwright_providers.san.resources import Chap, Export, Volume
 from rackwright_providers.transport import recording
-from rackwright_providers.transport.http import Unauthorized
+from rackwright_providers.transport.http_errors import Unauthorized
 from rackwright_sim.dothill import DotHill as Sim
 from rackwright_sim.dothill import DotHillOptions
 from rackwright_sim.faults import Faults
@@ -32,9 +31,10 @@ from rackwright_sim.run import SimNode, SimWay, start_for_site
 from tests.conformance.converging import Delegate, states, told
 from tests.conformance.rig import cases
 from tests.conformance.rigs.dothill import PASSWORD, dothill
+from tests.tables import table
 
 HERE = Path(__file__).parent
-STATUS = yaml.safe_load((HERE / "cases" / "dothill_status.yaml").read_text())
+STATUS = table(HERE / "cases" / "dothill_status.yaml")
 WEB, DB = "iqn.2026-11.example:web1", "iqn.2026-11.example:db1"
 MIB = 2**20
 SECRET = "chap-s3cret-01"

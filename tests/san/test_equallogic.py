@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.change import Wanted
 from rackwright.model.errors import Permanent, Rejected, Unreachable
@@ -24,9 +23,10 @@ from rackwright_sim.cli_ssh import BoxSsh
 from rackwright_sim.equallogic import EqualLogic as Sim
 from rackwright_sim.faults import Faults
 from rackwright_sim.run import SimNode, SimWay, start_for_site
+from tests.tables import table
 
 HERE = Path(__file__).parent
-CASES = yaml.safe_load((HERE / "cases" / "equallogic_text.yaml").read_text())
+CASES = table(HERE / "cases" / "equallogic_text.yaml")
 SAMPLE = (HERE / "samples" / "equallogic_volume.txt").read_text()
 WEB, DB = "iqn.2026-11.example:web", "iqn.2026-11.example:db"
 MB = 2**20

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from rackwright.model.address import Address
 from rackwright.model.change import Change
@@ -17,8 +16,9 @@ from rackwright.model.resource import Resource, declared_fields
 from rackwright_providers.san import sizes, tgt_rules
 from rackwright_providers.san.resources import NOUNS, Chap, Export, Target, Volume
 from rackwright_providers.san.tgt import Tgt
+from tests.tables import table
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "tgt_refuse.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "tgt_refuse.yaml")
 KINDS = {noun.kind: noun for noun in NOUNS}
 BASE = "iqn.2026-11.example:"
 

@@ -9,17 +9,15 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource, from_data
 from rackwright_providers.server import files
 from rackwright_providers.server.resources import NOUNS, Directory, File, LineInFile
 from tests.server.converging import converge, look
+from tests.tables import table
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parent / "data" / "files.yaml").read_text()
-)
+CASES: list[dict[str, Any]] = table(Path(__file__).parent / "data" / "files.yaml")
 KINDS = {noun.kind: noun for noun in NOUNS}
 
 

@@ -25,6 +25,7 @@ from rackwright_sim.apc_rpdu import (
 )
 from rackwright_sim.faults import Faults
 from rackwright_sim.snmp_agent import Access, User
+from tests.real.parts import until
 
 RPDU = "1.3.6.1.4.1.318.1.1.12"
 STATE, PENDING = f"{RPDU}.3.5.1.1.4", f"{RPDU}.3.5.1.1.5"
@@ -206,8 +207,7 @@ def test_net_snmp_sees_command_pending_and_state() -> None:
         assert tool(unit, "snmpset", *WRITE, f"{COMMAND}.1", "i", "2")[0] == 0
         _, seen = tool(unit, "snmpget", *READ, f"{STATE}.1", f"{PENDING}.1")
         assert [line.split()[-1] for line in seen.splitlines()] == ["1", "1"]
-        while unit.device.pending(1):
-            pass
+        until(lambda: not unit.device.pending(1))
         _, seen = tool(unit, "snmpget", *READ, f"{STATE}.1", f"{PENDING}.1")
         assert [line.split()[-1] for line in seen.splitlines()] == ["2", "2"]
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from rackwright_sim.faults import Faults
 from rackwright_sim.ios_device import IosDevice, IosOptions
 from rackwright_sim.ios_terminal import Terminal
+from tests.tables import table
 
 
 class Line:
@@ -43,7 +43,7 @@ def switch(**options: object) -> IosDevice:
     return IosDevice(IosOptions(hostname="sw-a1", ports=6, **options))  # type: ignore[arg-type]
 
 
-TRANSCRIPTS = yaml.safe_load((Path(__file__).parent / "ios_transcripts.yaml").read_text())
+TRANSCRIPTS = table(Path(__file__).parent / "ios_transcripts.yaml")
 
 
 def _rows(text: str) -> list[str]:

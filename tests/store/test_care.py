@@ -153,6 +153,68 @@ def test_what_has_drifted_gets_its_turn_when_it_is_reported(
     assert turns(agents["sw-b"]) == {}
 
 
+def test_what_is_taken_back_keeps_the_turn_until_the_run_that_had_it_has_ended(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository
+) -> None:
+    store, agents = rack
+    change(store, repo, 20)
+    eventually(lambda: turns(agents["sw-b"]).get("1"))
+    assert turns(agents["sw-a"]) == {}  # its run begins
+    nodes, more = site(10)
+    nodes["sw-b"]["port/1"]["data"]["access_vlan"] = 30
+    repo.site(nodes, **more)
+    store.admin.poke()
+    eventually(lambda: turns(agents["sw-a"]) == {"1": ()})
+    assert turns(agents["sw-b"]) == {"1": ("sw-a:port/1",)}
+    watched = agents["sw-b"].watch()
+    report(agents["sw-a"], "in_sync")
+    assert store.client.wait([watched], 20) == {"sw-b"}
+    assert turns(agents["sw-b"]) == {}
+
+
+def test_a_store_that_starts_again_gives_no_turn_before_the_others_have_reported(
+    repo: Repository, tmp_path: Path
+) -> None:
+    nodes, more = site(10)
+    repo.site(nodes, **more)
+    with running(repo.path, tmp_path / "data") as store:
+        agents = store.agent(*nodes)
+        for agent in agents.values():
+            agent.converged(f"first-{agent.node}", time.time())
+        change(store, repo, 20)
+        eventually(lambda: turns(agents["sw-b"]).get("1"))
+        before = agents["sw-b"].watch()
+    with running(repo.path, tmp_path / "data") as store:
+        agents = {node: Agent(store.client, node, a.credential) for node, a in agents.items()}
+        assert turns(agents["sw-a"]) == {"1": ("sw-b:port/1",)}
+        # It is woken to report, although there is nothing new for it.
+        assert agents["sw-b"].gates()[1] != before.gates
+        report(agents["sw-b"], "blocked", waits_for=("sw-a:port/1",))
+        assert turns(agents["sw-a"]) == {}
+        assert turns(agents["sw-b"]) == {"1": ("sw-a:port/1",)}
+
+
+def test_a_side_whose_wave_has_not_come_does_not_hold_back_the_canary(
+    rack: tuple[Store, dict[str, Agent]], repo: Repository
+) -> None:
+    store, agents = rack
+    nodes, more = site(20)
+    for name in ("sw-a", "sw-b"):
+        nodes[name]["port/1"]["proposal"] = "p"
+    # The names' order is against that of the waves.
+    waves = {"p": {"nodes": ["sw-b", "sw-a"], "canary": 1, "at_once": 1}}
+    repo.site(nodes, **more, rollouts=waves)
+    store.admin.poke()
+    eventually(lambda: agents["sw-a"].gates()[0].later)
+    assert agents["sw-b"].gates()[0].later == {}
+    assert (turns(agents["sw-a"]), turns(agents["sw-b"])) == ({"1": ()}, {})
+    watched = agents["sw-a"].watch()
+    report(agents["sw-b"], "changed")
+    assert store.client.wait([watched], 20) == {"sw-a"}
+    assert agents["sw-a"].gates()[0].later == {}
+    assert turns(agents["sw-a"]) == {}
+
+
 def test_last_feeds_follow_the_reports_and_the_signs_of_life(
     rack: tuple[Store, dict[str, Agent]], repo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from rackwright.client import AdminClient, NotAllowed, StoreClient, Watch, WatchRefused
+from rackwright.client import AdminClient, StoreClient, Watch
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
+from rackwright.store_http import NotAllowed, NotThere, WatchRefused
 
 from .rack import Repository, running, start
 
@@ -76,6 +77,7 @@ def conforming() -> None:
         (401, b'{"error": "who?", "hint": "enrol"}', NotAllowed, r"who\? \(enrol\)"),
         (403, b'{"error": "not yours", "hint": ""}', NotAllowed, "not yours"),
         (404, b"<html>nginx</html>", NotAllowed, "answered 404"),
+        (404, b'{"error": "no such node", "hint": ""}', NotThere, "no such node"),
         (413, b'{"error": "too long", "hint": ""}', Permanent, "too long"),
         (429, b"", Unreachable, "answered 429"),
         (500, b'{"error": "internal error", "hint": ""}', Unreachable, "internal error"),
@@ -111,10 +113,10 @@ def test_nobody_there() -> None:
 def test_a_store_that_does_not_answer_in_time(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    from rackwright import client as module
+    from rackwright import store_http as module
 
     monkeypatch.setattr(module, "READ_SECONDS", 0.2)
-    monkeypatch.setattr(module._Http.send, "__kwdefaults__", {**module._Http.send.__kwdefaults__, "read": 0.2})  # fmt: skip
+    monkeypatch.setattr(module.StoreHttp.send, "__kwdefaults__", {**module.StoreHttp.send.__kwdefaults__, "read": 0.2})  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as mute:
         client = StoreClient(f"http://127.0.0.1:{mute.getsockname()[1]}")
         with pytest.raises(Unreachable, match="timed out"):

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from rackwright.model.errors import Permanent, Problem
 from rackwright_store import database as store_database
-from rackwright_store.database import MIGRATIONS, Database, Revision
+from rackwright_store.database import Database
+from rackwright_store.records import Revision
 from rackwright_store.runs import RunSummary
+from rackwright_store.schema import MIGRATIONS
 
 
 def summary(

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rackwright.model.bundle import Bundle
 from rackwright.model.report import Report
 from rackwright.model.site import Node, Way
-from rackwright_store.database import Drain
 from rackwright_store.hosts import Hosts, Want
 from rackwright_store.live import Live
+from rackwright_store.records import Drain
 
 HOSTS = ("h1", "h2", "h3")
 NODES = {

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from rackwright.client import Watch, WatchRefused
+from rackwright.client import Watch
 from rackwright.model.errors import Permanent
 from rackwright.model.report import Outcome, Report
+from rackwright.store_http import WatchRefused
 from rackwright_store import connection, http
 
 from .conformity import document
@@ -372,6 +373,19 @@ def test_a_second_store_on_the_same_data_is_refused(store: Store, tmp_path: Path
     with (
         pytest.raises(Permanent, match="another store runs"),
         running(repo.path, store.ready.admin_credential.parent),
+    ):
+        pass
+
+
+def test_a_second_store_on_the_same_database_is_refused(tmp_path: Path) -> None:
+    """Each would give the same leases."""
+    repo = Repository(tmp_path / "site")
+    repo.site(SITE)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with (
+        running(repo.path, tmp_path / "one", db=f"sqlite:///{tmp_path}/x.db"),
+        pytest.raises(Permanent, match="another store runs on"),
+        running(repo.path, tmp_path / "two", db=f"sqlite:///{tmp_path}/link/x.db"),
     ):
         pass
 

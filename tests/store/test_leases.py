@@ -8,16 +8,17 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rackwright.model.lease import GRACE, Refused
-from rackwright_store.database import GRANTS_KEPT, Database, Drain
+from rackwright_store.database import GRANTS_KEPT, Database
 from rackwright_store.leases import FORMER_KEPT, HIGHEST_BELIEVED, Ask, Lease, Leases, decide
+from rackwright_store.records import Drain
+from tests.tables import table
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "leases.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "leases.yaml")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

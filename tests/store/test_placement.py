@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rackwright.model.site import Way
 from rackwright_store.placement import Choice, Managed, Trouble, choose, spread
 from rackwright_store.whereabouts import Host, ranks, why_nowhere, why_there, why_unreached
+from tests.tables import table
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "placement.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "placement.yaml")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

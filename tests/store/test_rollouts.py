@@ -120,7 +120,7 @@ class Fleet:
 
     @property
     def course(self) -> Course:
-        return self.live.rolling.courses["p"]
+        return self.live.stages.rolling.courses["p"]
 
     def waits(self) -> Waits:
         seen = {}
@@ -134,7 +134,7 @@ class Fleet:
                 gates=self.gates(node),
                 told=self.live.told[node],
             )
-        return Waits(seen, self.clock, 900.0, fronts_of(self.live.rolling))
+        return Waits(seen, self.clock, 900.0, fronts_of(self.live.stages.rolling))
 
     def right(self, node: str) -> bool:
         """Whether the devices have of ``node`` what is declared, and nothing else of it."""
@@ -537,7 +537,7 @@ def test_a_rollout_is_followed(repo: Repository, tmp_path: Path) -> None:
             agents[name].converged(f"2{name}", time.time())
         assert command(store, "rollout")[0] == 0
         assert verdict(store.admin.status()) == 0
-        with pytest.raises(Exception, match="no rollout of 'q'"):
+        with pytest.raises(Exception, match="no proposal 'q' with a"):
             command(store, "rollout", "q")
 
 

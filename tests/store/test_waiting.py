@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,10 +22,11 @@ from rackwright.model.site import Node, Way
 from rackwright_store.placement import Whereabouts
 from rackwright_store.standing import Seen, Standing, standings, stands_of
 from rackwright_store.waiting import Rack
+from tests.tables import table
 
 from .rack import Agent, Repository, Store, eventually, running
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "waiting.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "waiting.yaml")
 ORIGIN = Origin(file="site.yaml", line=1)
 NOW = 10_000.0
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rackwright.model.change import Change
 from rackwright.model.report import FieldChange
 from rackwright.model.resource import Resource, declared_fields
 from rackwright.provider import AnyProvider
 from rackwright_providers.switch.cli_lines import SeenCommunity, SeenNtpServer, SeenSyslogServer
 from rackwright_providers.switch.resources import NOUNS
+from tests.tables import table
 
 KINDS: Mapping[str, type[Resource]] = {noun.kind: noun for noun in NOUNS}
 SEEN: Mapping[str, type[Resource]] = {
@@ -23,9 +22,7 @@ SEEN: Mapping[str, type[Resource]] = {
 
 def load(name: str) -> list[dict[str, Any]]:
     """The cases of one table."""
-    found: list[dict[str, Any]] = yaml.safe_load(
-        (Path(__file__).parent / "cases" / name).read_text()
-    )
+    found: list[dict[str, Any]] = table(Path(__file__).parent / "cases" / name)
     return found
 
 

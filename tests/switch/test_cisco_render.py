@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +16,9 @@ from rackwright.model.resource import Resource, declared_fields
 from rackwright_providers.switch import ios_parse, ios_ports, ios_render, vlanset
 from rackwright_providers.switch.cisco_ios import CiscoIos
 from rackwright_providers.switch.resources import Lag, Port, Vlan, vlan_in_use
+from tests.tables import table
 
-CASES = yaml.safe_load((Path(__file__).parent / "cases" / "cisco_render.yaml").read_text())
+CASES = table(Path(__file__).parent / "cases" / "cisco_render.yaml")
 DEFAULTS = {
     "mode": "dynamic",
     "access_vlan": 1,

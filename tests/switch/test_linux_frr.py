@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +17,9 @@ from rackwright.model.resource import declared_fields
 from rackwright_providers.switch import frr_parse
 from rackwright_providers.switch.linux_frr import DIALECT, LinuxFrr
 from rackwright_providers.switch.resources import Hostname, Port, Vlan
+from tests.tables import table
 
-CASES = yaml.load(
-    (Path(__file__).parent / "cases" / "linux_frr.yaml").read_text(), yaml.CSafeLoader
-)
+CASES = table(Path(__file__).parent / "cases" / "linux_frr.yaml")
 PROVIDER = LinuxFrr()
 
 

@@ -20,7 +20,7 @@ from rackwright_providers.switch import ovs_facts, ovs_ports, ovs_session, ovs_t
 from rackwright_providers.switch.openvswitch import OpenVSwitch, OvsStep
 from rackwright_providers.switch.resources import Port, Vlan
 from rackwright_providers.transport import ssh
-from rackwright_providers.transport.ssh import Completed
+from rackwright_providers.transport.ssh_connection import Completed
 
 DATA = Path(__file__).parent / "data"
 TABLES = (DATA / "ovs_tables.json").read_bytes()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.engine.plan import declared_fields
 from rackwright.model.address import Address
@@ -24,10 +23,9 @@ from rackwright_sim.qbridge import QBridgeOptions
 from tests.conformance.converging import Delegate, states, told
 from tests.conformance.rig import Case, Written
 from tests.conformance.rigs.qbridge import Switch, switch
+from tests.tables import table
 
-RENDERED = yaml.safe_load(
-    Path(__file__).with_name("cases").joinpath("qbridge_render.yaml").read_text()
-)
+RENDERED = table(Path(__file__).with_name("cases").joinpath("qbridge_render.yaml"))
 
 
 class Bench:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rackwright.model.address import Address
 from rackwright.model.change import Wanted
@@ -28,9 +27,10 @@ from rackwright_providers.switch.qbridge import QBridge
 from rackwright_providers.switch.resources import Hostname, Port, Vlan
 from tests.real import parts
 from tests.switch import qbridge_recordings
+from tests.tables import table
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
-    Path(__file__).with_name("cases").joinpath("qbridge_recorded.yaml").read_text()
+CASES: list[dict[str, Any]] = table(
+    Path(__file__).with_name("cases").joinpath("qbridge_recorded.yaml")
 )
 RESPONDER = Path(sys.executable).with_name("snmpsim-command-responder")
 MANAGED = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -33,19 +34,27 @@ PRELOADED = (
     "netmiko.cisco.cisco_ios",
     "pysnmp.hlapi.v3arch.asyncio",
     "rackwright.cli.ask",
+    "rackwright.cli.beside",
     "rackwright.cli.converge",
     "rackwright.cli.main",
     "rackwright.cli.store",
     "rackwright.cli.tree",
     "rackwright.client",
+    "rackwright.delegate",
     "rackwright.hosting",
     "rackwright.run",
     "rackwright_proposals.compile",
+    "rackwright_providers.chassis.resources",
+    "rackwright_providers.pdu.resources",
+    "rackwright_providers.pdu.snmp_pdu",
     "rackwright_providers.pdu.units.apc_rpdu",
+    "rackwright_providers.san.resources",
+    "rackwright_providers.server.files",
     "rackwright_providers.server.linux",
     "rackwright_providers.switch.cisco_ios",
     "rackwright_providers.switch.ios_discover",
     "rackwright_providers.transport.cli_driver",
+    "rackwright_providers.transport.snmp",
     "rackwright_providers.transport.snmp_engine",
     "rackwright_providers.transport.ssh_client",
     "rackwright_store.app",
@@ -63,8 +72,11 @@ PATIENCE = 60.0
 
 def main() -> None:
     """Serve until standard input ends."""
+    gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # so that no command copies all of its pages to look for garbage
+    gc.enable()
     print(json.dumps({"ready": True}), flush=True)
     for line in iter(sys.stdin.readline, ""):
         asked = json.loads(line)

@@ -102,7 +102,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("delegate sw1 --once --site {SITE} --state {STATE}", 4, "refused"),
     ("discover sw1 --site {SITE} --state {STATE}", 4, "refused"),
     ("discover sw9 --site {SITE} --state {STATE}", 1, "did you mean sw1?"),
-    ("why web1", 1, "Missing"),
+    ("why web1", 1, "NODE:PATH"),
     ("why web9 a --site {SITE}", 1, "web9"),
     ("store --site {T}/none --listen 127.0.0.1:0 --data {T}/data", 2, "{T}/none"),
     ("store --site {SITE} --listen nowhere --data {T}/data", 2, "HOST:PORT"),
@@ -230,7 +230,11 @@ def test_what_a_store_is_asked(tmp_path: Path, forker: Forker) -> None:
         assert answer("runs", "web1")[0]["counts"] == {"changed": 1}
         assert answer("proposal")[0]["proposal"] == "files"
         assert answer("links") == []
-        assert forker.run("node", "nobody", *admin).status in (1, 2)
+        for typed in ("node", "why-waiting", "host show", "host drain", "host resume", "rollout"):
+            unknown = forker.run(*typed.split(), "nobody", *admin)
+            assert unknown.status == 1, typed
+            assert "'nobody'" in unknown.said(), typed
+            assert "<input>" not in unknown.said(), typed
         used = forker.run(*agent[:2], "web1", *agent[3:], "--state", str(tmp_path / "x"), "--token", token)  # fmt: skip
         assert used.status == 2
         assert "Traceback" not in used.said()
@@ -292,6 +296,9 @@ def test_demo(tmp_path: Path) -> None:
         timeout=170,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "The store places ch-a1, pdu-a1, san-a1, sw-a1 on admin1" in done.stdout
+    for log in (tmp_path / "d").glob("*.log"):
+        assert "Traceback" not in log.read_text(), log
     arrived = done.stdout.partition("How the change arrived")[2]
     changed = [
         line.partition(" s ")[2].split()[:2]
@@ -327,7 +334,7 @@ def test_demo_that_is_stopped_leaves_nothing_running(number: int, tmp_path: Path
         cwd=ROOT,
     ) as process:
         assert process.stdout
-        while "rackwright delegate" not in process.stdout.readline():
+        while "rackwright delegates" not in process.stdout.readline():
             assert process.poll() is None
         assert parts() > 4
         process.send_signal(number)

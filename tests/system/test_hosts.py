@@ -141,6 +141,11 @@ def test_a_delegate_is_placed_moved_and_given_back(tmp_path: Path, forker: Forke
         assert "the store places sw1: admin1 converges it" in by_hand.out.read_text()
         assert made.holder() == "admin1"
 
+        repo, state = str(made.made.repo.path), str(made.state("admin1"))
+        planned = made.forker.run("plan", "--site", repo, "--state", state, "--at", "admin1")
+        assert planned.status == 0, planned.said()
+        assert "delegate/sw1" not in planned.out.read_text()
+
         made.begin("admin2")
         made.made.admin._http.send(
             "POST",

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from rackwright_store.leases import Lease
 from tests.pdu.test_snmp_units import simulated
 
 from .forker import Forker
-from .sites import deployed
+from .sites import deployed, eventually
 from .stores import store
 
 
-def test_with_a_store_and_while_it_is_away(tmp_path: Path, state: Path, forker: Forker) -> None:
+def leases(data: Path) -> list[Lease]:
+    """As the running store has them on disk."""
+    with closing(sqlite3.connect(f"file:{data}/store.db?mode=ro", uri=True)) as known:
+        return [
+            msgspec.json.decode(body, type=Lease)
+            for (body,) in known.execute("SELECT body FROM leases")
+        ]
+
+
+def test_by_hand_with_a_store_and_while_it_is_away(
+    tmp_path: Path, state: Path, forker: Forker
+) -> None:
     (state / "secrets").write_text("pdu: private\n")
     (state / "secrets").chmod(0o600)
     with simulated("eaton_epdu") as unit:
@@ -34,10 +50,22 @@ def test_with_a_store_and_while_it_is_away(tmp_path: Path, state: Path, forker: 
             assert "not enrolled here" in stranger.said()
             token = made.token("pdu-a1")
             assert forker.run("delegate", "pdu-a1", "--once", *where, "--token", token).status == 0
-            ended = forker.run(*reboot)
-            assert ended.status == 0, ended.said()
-            assert json.loads(ended.out.read_text())["state"] == "rebooted"
+            unit.outlets[2].reboot = 3
+            started = forker.start(*reboot)
+            eventually(lambda: unit.device.history)
+            (lease,) = leases(tmp_path / "store")
+            assert (lease.subject, lease.released) == ("pdu-a1", False)
+            other = forker.run("delegate", "pdu-a1", "--once", *where)
+            assert other.status == 4
+            assert "one writer a node" in other.out.read_text() + other.said()
+            assert started.wait() == 0, started.said()
+            assert json.loads(started.out.read_text())["state"] == "rebooted"
+            assert [one.released for one in leases(tmp_path / "store")] == [True]
+            kept = json.loads((state / "pdu-a1" / "lease.json").read_bytes())
+            assert forker.run("delegate", "pdu-a1", "--once", *where).status == 0
+            after = json.loads((state / "pdu-a1" / "lease.json").read_bytes())
+            assert after["epoch"] == kept["epoch"] + 1  # nobody was there in between
             made.down()
-            ended = forker.run(*reboot)  # from the last bundle
-            assert ended.status == 0, ended.said()
-        assert unit.device.history == [(2, "off"), (2, "on")] * 2
+            ended = forker.run(*reboot)  # nobody knows who has it
+            assert ended.status == 4, ended.said()
+        assert unit.device.history == [(2, "off"), (2, "on")]

@@ -44,7 +44,7 @@ class Rack:
             }
             for way in document["reach"]:
                 for options in way.values():
-                    options.update({"timeout": 0.3, "retries": 0} if name == "pdu1" else {})
+                    options.update({"timeout": 1.5, "retries": 0} if name == "pdu1" else {})
             found.append(document)
         used = [
             {"port": port, "mode": "access", "access_vlan": vlans[web]}

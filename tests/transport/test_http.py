@@ -18,12 +18,10 @@ from rackwright.provider import Surroundings
 from rackwright_providers.transport import http, http_session
 from rackwright_providers.transport.http import (
     HttpReader,
-    HttpRefused,
     HttpSession,
-    Lost,
-    Unauthorized,
     open_http,
 )
+from rackwright_providers.transport.http_errors import HttpRefused, Lost, Unauthorized
 
 from .http_server import Certificate, Device, Reply, Respond, certificate, device
 

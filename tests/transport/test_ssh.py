@@ -21,7 +21,8 @@ import pytest
 from rackwright.model.errors import Permanent, RackwrightError, Temporary, Unreachable
 from rackwright.model.site import Ssh
 from rackwright.provider import Surroundings
-from rackwright_providers.transport import loop, ssh, ssh_client
+from rackwright_providers.transport import loop, ssh, ssh_client, ssh_connection
+from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 from tests.transport.ssh_server import PASSWORD, Behaviour, line_to, ssh_server, tcp_server
 
 WRONG = "wrong-battery-staple"
@@ -55,7 +56,7 @@ def server() -> Iterator[Behaviour]:
 
 
 @pytest.fixture
-def connection(server: Behaviour, around: Surroundings) -> Iterator[ssh.SshConnection]:
+def connection(server: Behaviour, around: Surroundings) -> Iterator[SshConnection]:
     made = ssh.open_ssh(options(server), around)
     yield made
     made.close()
@@ -330,7 +331,7 @@ def test_a_server_that_dies_in_the_middle_of_the_handshake(around: Surroundings)
         ["two words", "a'b", 'c"d', "$HOME", "`id`", "new\nline", "", "日本", "*", "a;b"],
     ],
 )
-def test_arguments_arrive_as_they_are(connection: ssh.SshConnection, argv: list[str]) -> None:
+def test_arguments_arrive_as_they_are(connection: SshConnection, argv: list[str]) -> None:
     assert shlex.split(connection.run(argv).stdout.decode()) == argv
 
 
@@ -343,7 +344,7 @@ def test_status_output_and_input() -> None:
 
     with ssh_server(Behaviour(handler=handler)) as server, opened(server) as made:
         done = made.run(["x"], stdin=b"input")
-        assert done == ssh.Completed(7, b"INPUT", b"\xff no text")
+        assert done == Completed(7, b"INPUT", b"\xff no text")
 
 
 def test_death_by_a_signal() -> None:
@@ -434,7 +435,7 @@ def read_until(stream: Any, text: bytes) -> bytes:
     return found
 
 
-def test_a_shell(connection: ssh.SshConnection) -> None:
+def test_a_shell(connection: SshConnection) -> None:
     stream = connection.shell()
     assert stream.via == connection.via
     read_until(stream, b"sw1>")
@@ -448,7 +449,7 @@ def test_a_shell(connection: ssh.SshConnection) -> None:
 
 
 def test_a_reader_wakes_when_the_device_hangs_up(
-    server: Behaviour, connection: ssh.SshConnection
+    server: Behaviour, connection: SshConnection
 ) -> None:
     stream = connection.shell()
     read_until(stream, b"sw1>")
@@ -470,7 +471,7 @@ def test_a_babbling_device_does_not_fill_our_memory() -> None:
         await process.wait_closed()
 
     with ssh_server(Behaviour(handler=handler)) as server, opened(server) as made:
-        stream = made._shell(80, 24, whole=False)
+        stream = made.shell(80, 24, whole=False)
         until(lambda: stream._session._paused)
         assert len(stream._session.buffer) <= ssh_client.SHELL_BUFFER + ssh_client.WINDOW
         came = 0
@@ -493,7 +494,7 @@ def test_a_shell_opened_alone_takes_its_connection_along(
 
 
 def test_alive_does_not_lie(monkeypatch: pytest.MonkeyPatch, around: Surroundings) -> None:
-    monkeypatch.setattr(ssh, "ALIVE_TIMEOUT", 0.3)
+    monkeypatch.setattr(ssh_connection, "ALIVE_TIMEOUT", 0.3)
     with ssh_server() as server, line_to(server.port) as (port, cut):
         made = ssh.open_ssh(options(port), around)
         stream = made.shell()
@@ -505,7 +506,7 @@ def test_alive_does_not_lie(monkeypatch: pytest.MonkeyPatch, around: Surrounding
         made.close()
 
 
-def test_close_never_raises(server: Behaviour, connection: ssh.SshConnection) -> None:
+def test_close_never_raises(server: Behaviour, connection: SshConnection) -> None:
     loop.running().call_soon_threadsafe(server.connections[0].abort)
     until(lambda: not connection.alive())
     connection.close()
@@ -526,7 +527,7 @@ def test_many_threads_connect_at_once(server: Behaviour, tmp_path: Path) -> None
 
 
 @contextlib.contextmanager
-def opened(server: Behaviour) -> Iterator[ssh.SshConnection]:
+def opened(server: Behaviour) -> Iterator[SshConnection]:
     wanted = options(server, host_key=text_of(server.host_key))
     made = ssh.open_ssh(wanted, Surroundings(state=Path("/nonexistent")))
     try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -57,18 +58,15 @@ def _linked(bundle: Bundle) -> Bundle:
 class Directories:
     """What the state directories say of the nodes now: `rackwright_proposals.turns.Known`."""
 
-    def __init__(self, state: Path) -> None:
-        self._state = state
+    def __init__(self, state: Path, gates: Mapping[str, Gates] = MappingProxyType({})) -> None:
+        self._state, self._gates = state, gates
         self._last: dict[str, LastRun | None] = {}
         self._verified: dict[str, Mapping[str, str]] = {}
 
     def verified(self, node: str) -> Mapping[str, str]:
         """By its ledger, without what the last run found to be otherwise."""
         if node not in self._verified:
-            try:
-                ledger = decode((self._state / node / "ledger.json").read_bytes())
-            except (OSError, msgspec.DecodeError):
-                ledger = Ledger()
+            ledger = self._ledger(node)
             last = self._last_run(node)
             self._verified[node] = {
                 key: entry.digest
@@ -94,6 +92,15 @@ class Directories:
         last = self._last_run(node)
         return last is None or last.kind != ""
 
+    def gates(self, node: str) -> Gates:
+        """Of those beside the node nobody asks here what they wait for."""
+        return self._gates.get(node, Gates())
+
+    def begun(self, node: str) -> Collection[str]:
+        """By its ledger."""
+        entries = self._ledger(node).entries
+        return {entry.called or key for key, entry in entries.items()}
+
     def answers(self, node: str) -> bool:
         """Whether it did lately."""
         last = self._last_run(node)
@@ -108,6 +115,12 @@ class Directories:
         last = self._last_run(node)
         return last is None or last.kind != "unreachable"
 
+    def _ledger(self, node: str) -> Ledger:
+        try:
+            return decode((self._state / node / "ledger.json").read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return Ledger()
+
     def _last_run(self, node: str) -> LastRun | None:
         if node not in self._last:
             self._last[node] = last_run(self._state / node)
@@ -119,7 +132,7 @@ def gates_beside(node: str, about: Beside, state: Path, gates: Gates) -> Gates:
     kept under ``state``, for all processes that use it."""
     if not about.bundles:
         return gates
-    known = Directories(state)
+    known = Directories(state, {node: gates})
     bundles = {bundle.node.name: bundle for bundle in about.bundles}
     nodes = {name: bundle.node for name, bundle in bundles.items()}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from rackwright.cli import options
-from rackwright.cli.ask import admin, connect
+from rackwright.cli.admin import admin, connect
 from rackwright.cli.output import print_json, show_report, worst
 from rackwright.cli.shown import Shown
 
@@ -311,8 +311,7 @@ class _Origin:
     def __init__(
         self, store_url: str | None, ca: Path | None, site: Path | None, token: str, state: Path
     ) -> None:
-        if bool(store_url) == bool(site):
-            raise click.UsageError("Give either --store URL or --site SITE.")
+        store_url = options.store_or_site(store_url, site)
         from rackwright.provider import Registry
 
         self.registry: Registry = Registry.installed()

@@ -28,8 +28,9 @@ from rackwright.model.errors import Permanent, Unreachable
 if TYPE_CHECKING:
     from rackwright.client import AdminClient
 
-SERVERS = ("admin1", "web1", "web2")
-DEVICES = ("sw-a1", "pdu-a1", "ch-a1", "san-a1")
+HOST = "admin1"
+SERVERS = (HOST, "web1", "web2")
+SERVING = ("sim", "store")
 SECRETS = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv", "ch-a1", "san-a1", "chap-web1", "chap-web2")
 PATIENCE = 60.0
 """Seconds for which each act may last; it takes a few."""
@@ -63,6 +64,7 @@ def demo(directory: Path | None) -> int:
         rack.prepare()
         rack.begin()
         rack.await_converged("the first converge", rack.commit)
+        rack.show_places()
         say("What the store knows of every node:")
         show_status(rack.admin.status())
         since = time.time()
@@ -91,13 +93,14 @@ def say(text: str) -> None:
 
 
 class Rack:
-    """A site in git, its simulated devices, a store, agents and delegates: one process each."""
+    """A site in git, its simulated devices, a store, agents and a host's delegates: one process each."""
 
     def __init__(self, base: Path) -> None:
         self.base, self.site = base, base / "site"
         self._parts: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.commit = ""
-        self._url = ""
+        self._listen = f"127.0.0.1:{_free_port()}"
+        self._serving = False
         self._admin: AdminClient | None = None
 
     @property
@@ -107,7 +110,7 @@ class Rack:
             from rackwright.client import AdminClient
 
             key = (self.base / "store" / "admin.credential").read_text().strip()
-            self._admin = AdminClient(self._url, key)
+            self._admin = AdminClient(f"http://{self._listen}", key)
         return self._admin
 
     def prepare(self) -> None:
@@ -124,7 +127,10 @@ class Rack:
         for port in (2222, 2223, 2224):
             text = text.replace(f"port: {port}", f"port: {_free_port()}")
         text = text.replace("port: 1161", f"port: {_free_port(socket.SOCK_DGRAM)}")
-        devices.write_text(text.replace("/dev/ttyUSB0", str(self.base / "ttyUSB0")))
+        serial = str(self.base / "ttyUSB0")
+        devices.write_text(text.replace("/dev/ttyUSB0", serial))
+        _swap(self.site / "nodes" / "servers.yaml", "/dev/ttyUSB0", serial)
+        _swap(self.site / "proposals" / "admin-hosts.yaml", "127.0.0.1:8417", self._listen)
         # CHAP wants at least twelve characters (RFC 7143, section 12.1.4), and letters and digits do.
         body = "".join(f"{name}: {tokens.token_hex(8)}\n" for name in SECRETS)
         replace(self.base / "state" / "secrets", body.encode())
@@ -136,26 +142,34 @@ class Rack:
         self._show_files()
 
     def begin(self) -> None:
-        """Start the devices, the store, the agents and the delegates, and enrol them."""
-        say("Simulated devices, a store, three agents, four delegates")
+        """Start the devices, the store, the agents and the admin host's delegates."""
+        say(f"Simulated devices, a store, three agents, and the delegates of {HOST}")
         state = str(self.base / "state")
         secrets = ("--secrets", f"{state}/secrets")
         self._start(
             "sim", "--site", str(self.site), *secrets, "--state", str(self.base / "devices"),
             until="devices are up",
         )  # fmt: skip
-        started = self._start(
-            "store", "--site", str(self.site), "--listen", "127.0.0.1:0",
+        self._start(
+            "store", "--site", str(self.site), "--listen", self._listen,
             "--data", str(self.base / "store"), until="store at ",
         )  # fmt: skip
-        self._url = started.partition("store at ")[2].partition(",")[0]
-        reach = ("--store", self._url, "--state", state, *secrets)
+        self._serving = True
+        reach = ("--store", f"http://{self._listen}", "--state", state, *secrets)
         for server in SERVERS:
             root = ("--root", str(self.base / "root" / server))
             token = self.admin.create_token([server])["token"]
             self._start("agent", "--node", server, *root, *reach, token=token, name=server)
-        token = self.admin.create_token(DEVICES)["token"]
-        self._start("delegate", *DEVICES, "--at", "admin1", *reach, token=token)
+        # On a host of its own systemd does that: the role delegate-host installs the service.
+        self._start("delegates", "--node", HOST, *reach)
+
+    def show_places(self) -> None:
+        """What the store has placed where."""
+        for host in self.admin.hosts()["hosts"]:
+            names = [item["node"] for item in host["nodes"]]
+            say(
+                f"The store places {', '.join(names)} on {host['host']}: its agent starts them there"
+            )
 
     def change(self) -> None:
         """Commit a new VLAN and a new volume for web2."""
@@ -243,16 +257,19 @@ class Rack:
             click.echo(f"  git -C {self.site} log, {self.base}/*.log, {self.base}/state")
 
     def end(self) -> None:
-        """Stop every process that we started."""
-        for _, part in reversed(self._parts):
-            if part.poll() is None:
+        """Stop every process that we started: first who speaks to the store and to the devices, so
+        that the delegates give their leases back."""
+        served = [part for name, part in self._parts if name not in SERVING]
+        serving = [part for name, part in self._parts if name in SERVING]
+        for parts in (served, serving):
+            for part in parts:
                 part.terminate()
-        for _, part in self._parts:
-            try:
-                part.wait(10)
-            except subprocess.TimeoutExpired:
-                part.kill()
-                part.wait()
+            for part in parts:
+                try:
+                    part.wait(10)
+                except subprocess.TimeoutExpired:
+                    part.kill()
+                    part.wait()
 
     def _start(self, *words: str, until: str = "", token: str = "", name: str = "") -> str:
         """Start ``rackwright WORDS``; with ``until``, wait for that text in its output."""
@@ -297,7 +314,7 @@ class Rack:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message", message)
         self.commit = self._git("rev-parse", "HEAD")
-        if self._url:
+        if self._serving:
             self.admin.poke()
 
     def _git(self, *words: str, show: bool = False) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rackwright.cli import options
-from rackwright.cli.ask import admin, connect, user
+from rackwright.cli.admin import admin, connect, user
 from rackwright.cli.output import ago, on_terminal, print_json, style_state, table
 from rackwright.model.errors import InputError, Problem, Unreachable
 
@@ -29,13 +29,16 @@ def host() -> None:
     """Show the hosts that converge managed nodes, drain one, or resume it."""
 
 
-@host.command("list")
+@host.command("list", short_help="List the hosts, and what each holds")
 @admin
 @options.as_json
 def list_hosts(
     store_url: str | None, ca: Path | None, credential: Path | None, as_json: bool
 ) -> int:
-    """List the hosts with the role delegate-host: state, nodes held of those that are to be there."""
+    """List the hosts with the role delegate-host: state, nodes held of those that are to be there.
+
+    `4 → 1`: it holds four, and three are to go elsewhere.
+    """
     found = connect(store_url, ca, credential).hosts()
     if as_json:
         print_json(found)
@@ -44,7 +47,7 @@ def list_hosts(
         (
             item["host"],
             style_state(state_of(item)),
-            f"{len(held(item))} of {item['share']}",
+            _holds(len(held(item)), item["share"]),
             ago(item["since"]) if item["since"] else "-",
             ago(item["heard"]) if item["heard"] else "-",
             f"by {item['draining']['who']}, {ago(item['draining']['at'])}"
@@ -62,7 +65,7 @@ def list_hosts(
     return 0
 
 
-@host.command("show")
+@host.command("show", short_help="Show the nodes of HOST, and why each is there")
 @click.argument("name", metavar="HOST")
 @admin
 @options.as_json
@@ -96,7 +99,7 @@ def show_host(
     return 0
 
 
-@host.command()
+@host.command(short_help="Move everything away from HOST")
 @click.argument("name", metavar="HOST")
 @click.option(
     "--timeout",
@@ -121,12 +124,18 @@ def drain(
     """
     client = connect(store_url, ca, credential)
     found = client.drain(name, user(), drain=True)
-    found = Drain(client, name, timeout, quiet=as_json).follow(found)
+    try:
+        found = Drain(client, name, timeout, quiet=as_json).follow(found)
+    except KeyboardInterrupt:
+        click.echo(f"{name} goes on draining; `rackwright host resume {name}` ends that", err=True)
+        raise
     left = held(found)
     if as_json:
         print_json(found)
     elif left:
-        click.echo(f"gave up after {timeout:g} s: {name} still holds {', '.join(left)}")
+        click.echo(
+            f"gave up after {timeout:g} s: {name} still holds {', '.join(left)}; it goes on draining"
+        )
     else:
         click.echo(f"{name} holds nothing")
     if not as_json:
@@ -134,7 +143,7 @@ def drain(
     return 3 if left or found["stuck"] else 0
 
 
-@host.command()
+@host.command(short_help="End the drain of HOST")
 @click.argument("name", metavar="HOST")
 @admin
 @options.as_json
@@ -206,6 +215,11 @@ def state_of(found: Mapping[str, Any]) -> str:
         return str(found["state"])
     silent = ", silent" if found["state"] == "silent" else ""
     return ("draining" if held(found) else "drained") + silent
+
+
+def _holds(held: int, share: int) -> str:
+    """``3 of 4``; ``4 → 0`` while more is there than is to be."""
+    return f"{held} → {share}" if held > share else f"{held} of {share}"
 
 
 def _one(client: AdminClient, name: str) -> dict[str, Any]:

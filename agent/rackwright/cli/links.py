@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from rackwright.cli import options
-from rackwright.cli.ask import admin, connect
+from rackwright.cli.admin import admin, connect
 from rackwright.cli.output import ago, print_json, table
 from rackwright.model.errors import InputError, Problem
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from rackwright import __version__
-from rackwright.model.errors import InputError, RackwrightError, Temporary
+from rackwright.model.errors import InputError, RackwrightError, Temporary, Unknown
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("site", "Make a new site that lints and plans"),
@@ -29,13 +29,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "store": ("store", "Serve a site from git to agents and delegates"),
     "status": ("ask", "Show every node: revision, state, last run, what it waits for"),
     "node": ("node", "Show one node as the store knows it, or retire one"),
-    "host": ("host", "Show the hosts that converge managed nodes, drain one, or resume it"),
-    "sequence": ("sequence", "Show in which order everything goes, and where a revision stands"),
-    "watch": ("sequence", "Follow the revision in force until it is verified, or stands still"),
+    "host": ("host", "Show the hosts that converge managed nodes, or drain one"),
+    "sequence": ("sequence", "Show the order of everything, and where a revision stands"),
+    "watch": ("sequence", "Follow the revision in force until it is verified, or stuck"),
     "why-waiting": ("sequence", "Show what a node waits for, down to the root"),
     "proposal": ("ask", "Show the proposals in force and where they are deployed"),
-    "rollout": ("rollout", "Show how far the rollouts of proposals have come, wave by wave"),
-    "links": ("links", "Show the links of the site, declared and seen, and adopt what is found"),
+    "rollout": ("rollout", "Show how far the rollouts have come, wave by wave"),
+    "links": ("links", "Show links, declared and seen, and adopt what is found"),
     "runs": ("ask", "Show the last runs"),
     "token": ("ask", "Make one-time enrolment tokens"),
     "sim": ("simulate", "Start simulated devices for a site's managed nodes"),
@@ -111,7 +111,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except RackwrightError as error:
         click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
-        sys.exit(4 if isinstance(error, Temporary) else 2)
+        sys.exit(4 if isinstance(error, Temporary) else 1 if isinstance(error, Unknown) else 2)
     finally:
         # The process ends: the last collection would walk through all that it has, for nothing.
         gc.freeze()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rackwright.cli import ask, options
+from rackwright.cli.admin import admin, connect, user
 from rackwright.cli.output import print_json
 
 
@@ -38,7 +39,7 @@ node.add_command(ask.node, "show")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Though it is in the site and has reported lately.")
 @click.option("--why", default="", metavar="TEXT", help="Kept with it, for those who ask later.")
-@ask.admin
+@admin
 @options.as_json
 def retire(
     name: str,
@@ -54,8 +55,8 @@ def retire(
 
     What rested on nothing but its word (an export that it had mounted) may then be taken away.
     """
-    client = ask.connect(store_url, ca, credential)
-    who = ask.user()
+    client = connect(store_url, ca, credential)
+    who = user()
     if not yes:
         would = client.retire(name, who=who, why=why, dry_run=True)
         held = ", ".join(would["released"]) or "nothing"

@@ -59,9 +59,25 @@ def store(command: F) -> F:
         envvar="RACKWRIGHT_CA",
         help="CA certificate of the store, when it is not one of the system's.",
     )(command)
-    return click.option("--store", "store_url", envvar="RACKWRIGHT_STORE", help="The store's URL.")(
-        command
-    )
+    return click.option(
+        "--store",
+        "store_url",
+        envvar="RACKWRIGHT_STORE",
+        help="The store's URL. [$RACKWRIGHT_STORE]",
+    )(command)
+
+
+def store_or_site(store_url: str | None, site: Path | None) -> str | None:
+    """The store to go by; None when it is to be ``site``, which goes before RACKWRIGHT_STORE. Raises
+    UsageError unless it is exactly one of them."""
+    from click.core import ParameterSource
+
+    source = click.get_current_context().get_parameter_source("store_url")
+    if site and source is ParameterSource.ENVIRONMENT:
+        return None
+    if bool(store_url) == bool(site):
+        raise click.UsageError("Give either --store URL or --site SITE.")
+    return store_url
 
 
 def as_json(command: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -40,6 +40,16 @@ STATE_STYLE = {
 }
 """State → colour: green is as declared, yellow changed, magenta waits, red needs somebody."""
 
+STANDS_STYLE = {
+    "verified": "green",
+    "changed": "green",
+    "waiting": "magenta",
+    "unreported": "cyan",
+    "failed": "red",
+    "refused": "red",
+}
+"""Where a resource stands → colour."""
+
 MARKS = {"create": "+", "update": "~", "remove": "-", "release": "·", "notify": "!"}
 
 
@@ -52,20 +62,31 @@ def show_problems(problems: Iterable[Problem]) -> None:
     """Each problem on standard error, as compilers print them."""
     problems = list(problems)
     for problem in problems:
-        click.echo(
-            f"{click.style(problem.where, bold=True)}: {click.style('error:', fg='red')} "
-            f"{problem.message}",
-            err=True,
-        )
+        where = f"{click.style(problem.where, bold=True)}: " if problem.file else ""
+        click.echo(f"{where}{click.style('error:', fg='red')} {problem.message}", err=True)
         if problem.hint:
             click.echo(f"    {click.style('hint:', fg='cyan')} {problem.hint}", err=True)
-    count = len(problems)
-    click.echo(click.style(f"{count} error{'s' * (count != 1)}", fg="red"), err=True)
+    if any(problem.file for problem in problems):
+        click.echo(click.style(many(len(problems), "error"), fg="red"), err=True)
+
+
+def many(count: int, what: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def style_state(state: str) -> str:
     """``state`` in its colour."""
     return click.style(state, fg=STATE_STYLE.get(state.split(" ")[0], STATE_STYLE.get(state)))
+
+
+def stands_text(counts: Mapping[str, int]) -> str:
+    """``31 verified, 2 waiting``, coloured."""
+    return ", ".join(
+        click.style(f"{counts[state]} {state}", fg=colour)
+        for state, colour in STANDS_STYLE.items()
+        if counts.get(state)
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -111,7 +132,8 @@ def show_report(report: Report, *, verbose: bool = False) -> None:
                     click.echo(click.style(f"        > {line}", dim=True))
     if report.error:
         click.echo(f"  {click.style('error:', fg='red', bold=True)} {report.error}")
-    click.echo(f"  {summary(report)}")
+    if report.outcomes or not report.error:
+        click.echo(f"  {summary(report)}")
 
 
 def _show_outcome(outcome: Outcome, would: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rackwright.cli import options
-from rackwright.cli.ask import admin, connect
+from rackwright.cli.admin import admin, connect
 from rackwright.cli.output import ago, print_json, table
 from rackwright.model.errors import InputError, Problem
 
@@ -79,8 +79,9 @@ def _named(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     import difflib
 
     near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else "give a proposal that has `rollout`"
-    raise InputError([Problem(f"there is no rollout of {name!r}", hint)])
+    there = f"there are: {', '.join(known)}" if known else "no proposal has one"
+    hint = f"did you mean {near[0]}?" if near else there
+    raise InputError([Problem(f"there is no proposal {name!r} with a `rollout`", hint)])
 
 
 def _of_site(site: Path, state: Path) -> list[dict[str, Any]]:
@@ -120,4 +121,5 @@ def _listed(nodes: list[str]) -> str:
 def _failed(failed: Mapping[str, str]) -> str:
     node, why = next(iter(failed.items()))
     more = len(failed) - 1
-    return f"{node}: {why}" + (f" (and {more} more)" if more else "")
+    text = why if why.startswith(f"{node}:") else f"{node}: {why}"
+    return text + (f" (and {more} more)" if more else "")

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rackwright.cli import options
-from rackwright.cli.ask import admin, connect
-from rackwright.cli.output import STATE_STYLE, ago, print_json, style_state, table
+from rackwright.cli.admin import admin, connect
+from rackwright.cli.output import (
+    STANDS_STYLE,
+    STATE_STYLE,
+    ago,
+    many,
+    print_json,
+    stands_text,
+    table,
+)
 from rackwright.model.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from rackwright_proposals.sequence import Graph
 
-STANDS_STYLE = {
-    "verified": "green",
-    "changed": "green",
-    "waiting": "magenta",
-    "unreported": "cyan",
-    "failed": "red",
-    "refused": "red",
-}
-"""Where a resource stands → colour."""
 GROUPS_SHOWN = 3
 """Groups of a cell that are spelled out; the rest is counted."""
 
@@ -134,7 +133,7 @@ def _show_sequence(found: dict[str, Any], relation: Mapping[str, str], *, with_s
     head += ["stands"] if with_state else []
     click.echo(table(head, rows))
     waves = len(found["waves"])
-    click.echo(f"{_many(waves, 'wave')}, {_many(total, 'resource')} on {_many(len(nodes), 'node')}")
+    click.echo(f"{many(waves, 'wave')}, {many(total, 'resource')} on {many(len(nodes), 'node')}")
     if len(found["longest"]) > 1 and not relation:
         click.echo(f"longest chain: {' → '.join(found['longest'])}")
 
@@ -172,19 +171,6 @@ def _count(texts: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
-
-
-def stands_text(counts: Mapping[str, int]) -> str:
-    """``31 verified, 2 waiting``, coloured."""
-    return ", ".join(
-        click.style(f"{counts[state]} {state}", fg=colour)
-        for state, colour in STANDS_STYLE.items()
-        if counts.get(state)
-    )
-
-
 @click.command("why-waiting")
 @click.argument("name", metavar="NODE")
 @admin
@@ -211,7 +197,7 @@ def show_waiting(found: dict[str, Any]) -> None:
     waited = found["waiting_since"]
     since = f"has waited for {ago(waited).removesuffix(' ago')}" if waited else "waits"
     click.echo(
-        f"{click.style(found['node'], bold=True)} {since}{late}: {_many(len(chains), 'reason')}"
+        f"{click.style(found['node'], bold=True)} {since}{late}: {many(len(chains), 'reason')}"
     )
     for chain in chains:
         click.echo("")
@@ -253,19 +239,3 @@ def watch(
     from rackwright.cli.watching import Watch
 
     return Watch(connect(store_url, ca, credential), timeout).run()
-
-
-def show_standstill(nodes: Collection[dict[str, Any]]) -> None:
-    """The nodes that have not verified everything, each with what is the matter."""
-    rows = []
-    for node in nodes:
-        said = node["error"]
-        if not said and node["waits_for"]:
-            said = f"waits for {', '.join(node['waits_for'])}"
-        if not said and node["deferred"]:
-            said = f"waits for the fact {node['deferred'][0]['fact']}"
-        rows.append((node["node"], style_state(node["state"]), stands_text(node["standing"]), said))
-    if not rows:
-        return
-    click.echo(table(["node", "state", "stands", ""], rows))
-    click.echo(f"why: rackwright why-waiting {rows[0][0]}")

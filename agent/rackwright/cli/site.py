@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rackwright.cli import options
-from rackwright.cli.ask import connect, origin_text
-from rackwright.cli.output import print_json, show_problems, table
+from rackwright.cli.admin import connect
+from rackwright.cli.ask import origin_text
+from rackwright.cli.output import ago, many, print_json, show_problems, table
 from rackwright.model.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -72,13 +73,15 @@ def lint(site: Path, as_json: bool) -> int:
         click.echo(
             f"{warning.where}: {click.style('warning:', fg='yellow')} {warning.message}", err=True
         )
+        if warning.hint:
+            click.echo(f"    {click.style('hint:', fg='cyan')} {warning.hint}", err=True)
     if compiled.problems:
         show_problems(compiled.problems)
         return 1
     resources = sum(len(bundle.resources) for bundle in compiled.bundles.values())
     click.echo(
-        f"{click.style('ok', fg='green')}  {len(compiled.nodes)} nodes, "
-        f"{len(compiled.proposals)} proposals, {resources} resources"
+        f"{click.style('ok', fg='green')}  {many(len(compiled.nodes), 'node')}, "
+        f"{many(len(compiled.proposals), 'proposal')}, {many(resources, 'resource')}"
     )
     return 0
 
@@ -95,7 +98,7 @@ def schema() -> int:
 
 @click.command()
 @click.argument("node")
-@click.argument("path")
+@click.argument("path", required=False)
 @options.site(required=False)
 @options.state
 @options.store
@@ -108,7 +111,7 @@ def schema() -> int:
 @options.as_json
 def why(
     node: str,
-    path: str,
+    path: str | None,
     site: Path | None,
     state: Path,
     store_url: str | None,
@@ -116,12 +119,17 @@ def why(
     credential: Path | None,
     as_json: bool,
 ) -> int:
-    """Say where a value or a resource of NODE comes from.
+    """Say where a value or a resource of NODE comes from; NODE:PATH is the same as NODE PATH.
 
-    PATH is an attribute (vlans.666.name) or a resource (vlan/666, file//etc/motd).
+    PATH is an attribute (vlans.666.name) or a resource (vlan/666, file//etc/motd). With --store it may
+    be delegate/OTHER on an admin host: why the store has put OTHER there.
     """
     import msgspec
 
+    if path is None:
+        node, _, path = node.partition(":")
+        if not path:
+            raise click.UsageError("Give NODE PATH, or NODE:PATH as in sw-a1:vlan/666.")
     if site is not None:
         from rackwright_proposals.why import why as explain
 
@@ -165,6 +173,8 @@ def _declarer(node: str, origin: dict[str, Any]) -> str:
 def _show_resource(found: dict[str, Any]) -> None:
     click.echo(f"{found['node']}:{click.style(found['address'], bold=True)}")
     rows = [("declared at", origin_text(found["origin"])), ("role", found["role"])]
+    if found.get("placed"):
+        rows.append(("placed here", f"{found['placed']}, {ago(found['since'])}"))
     if found.get("put_by"):
         rows.append(("put here by", found["put_by"]))
     rows += [("deployed by", name) for name in found.get("proposals", [])]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rackwright.cli.output import on_terminal
+from rackwright.cli.placed import with_placed
 from rackwright.cli.site_lines import NodeRead, SitePlan, site_plan
 from rackwright.cli.tree import compile_tree, found_under
 from rackwright.engine.declared import Platform
@@ -99,6 +100,11 @@ class _Planned:
         """Of every node."""
         return self.compiled.bundles
 
+    def bundle(self, node: str) -> Bundle:
+        """Of ``node``, with what the store has placed there."""
+        ledger = self.known[node].ledger if node in self.known else None
+        return with_placed(self.bundles[node], ledger or Ledger())
+
     @property
     def parents(self) -> dict[str, str]:
         """Node → the node that it is in."""
@@ -149,7 +155,7 @@ class _PlanSource:
     def __init__(self, planned: _Planned, node: str) -> None:
         self._planned, self._node = planned, node
         self.given: Bundle | None = None
-        """The bundle that was given last."""
+        """Of the site, the bundle that was given last."""
 
     def forget(self) -> None:
         """Nothing is kept from before."""
@@ -159,7 +165,7 @@ class _PlanSource:
 
     def bundle(self) -> Bundle:
         self.given = self._planned.bundles[self._node]
-        return self.given
+        return self._planned.bundle(self._node)
 
     def gates(self) -> Gates:
         return self._planned.gates(self._node)
@@ -259,7 +265,7 @@ def _as_read(bundle: Bundle, report: Report) -> NodeRead:
 
 def _foreseen(planned: _Planned, node: str, tried: NodeRead | None) -> NodeRead:
     """A node that was not read: told from what is known of it, if anything is."""
-    bundle, known = planned.bundles[node], planned.known.get(node, Known())
+    bundle, known = planned.bundle(node), planned.known.get(node, Known())
     about = tried or NodeRead(
         node=node, type=bundle.node.type, platform=bundle.node.platform, by="nothing"
     )

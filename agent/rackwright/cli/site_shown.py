@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from rackwright.cli.output import MARKS, STATE_STYLE, ago, field_lines, table
+from rackwright.cli.output import MARKS, STATE_STYLE, ago, field_lines, many, table
 from rackwright.cli.site_lines import COMING, Gone, Line, NodeRead, SitePlan, Summary
 from rackwright_proposals.blast import Hit, Radius, radius
 from rackwright_proposals.sequence import grouped
@@ -28,7 +28,7 @@ def show_plan(plan: SitePlan, *, verbose: bool = False) -> None:
     """All of it: how the nodes were read, the changes wave by wave, what is left over, and the counts."""
     page = _Page(plan, verbose=verbose)
     revision = f" at {plan.commit[:10]}" if plan.commit else ""
-    click.echo(f"{click.style(plan.site, bold=True)}{revision}, {_many(len(plan.nodes), 'node')}")
+    click.echo(f"{click.style(plan.site, bold=True)}{revision}, {many(len(plan.nodes), 'node')}")
     for line in page.nodes():
         click.echo(line)
     for line in page.waves():
@@ -68,7 +68,7 @@ class _Page:
             yield table(["node", "told from", ""], rows)
         for what, count in quiet.items():
             if count:
-                yield f"{_many(count, 'more node' if rows else 'node')} {what}, with nothing to do"
+                yield f"{many(count, 'more node' if rows else 'node')} {what}, with nothing to do"
 
     def cut(self, text: str, read: NodeRead) -> str:
         """One line of the table, whole with -v."""
@@ -185,7 +185,7 @@ class _Page:
             yield f"{indent}{head}{click.style(line, dim=True) if dim else line}"
 
     def gone(self, gone: Gone) -> Iterator[str]:
-        text = f"{gone.node} is not in the site any more; {_many(len(gone.resources), 'resource')} left there"
+        text = f"{gone.node} is not in the site any more; {many(len(gone.resources), 'resource')} left there"
         if gone.holds:
             text += f". Until it is retired it holds {_named(gone.holds, limit=not self.verbose)}"
             text += f" (rackwright node retire {gone.node})" if gone.by == "report" else ""
@@ -196,7 +196,7 @@ class _Page:
     def summary(self, total: Summary) -> Iterator[str]:
         counts = "no change"
         if total.changes:
-            counts = f"{_many(total.changes, 'change')} on {_many(total.nodes, 'node')}"
+            counts = f"{many(total.changes, 'change')} on {many(total.nodes, 'node')}"
             counts += f": {total.read} read, {total.assumed} assumed"
         for state in ("blocked", "failed", "refused", "deferred"):
             if count := getattr(total, state):
@@ -248,7 +248,3 @@ def _things(hits: Sequence[Hit], node: str, *, limit: bool) -> str:
 def _named(addresses: Iterable[str], *, limit: bool) -> str:
     groups = grouped(addresses) if limit else list(addresses)
     return ", ".join(groups)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

@@ -12,8 +12,9 @@ import msgspec
 
 from rackwright.cli.last_run import note_run
 from rackwright.cli.neighbours import Neighbours
+from rackwright.cli.placed import ROLE, with_placed
 from rackwright.cli.stamp import Kept, Stamp, look, recall, remember
-from rackwright.engine.ledger import Ledger
+from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
@@ -285,8 +286,12 @@ class TreeSource:
         self._tree.send_facts(self._node, facts)
 
     def bundle(self) -> Bundle:
-        self._last = self._tree.bundle(self._node)
-        return self._last
+        bundle = self._tree.bundle(self._node)
+        if ROLE in bundle.roles:
+            ledger = LedgerFile(self._tree.state / self._node / "ledger.json").load()
+            bundle = with_placed(bundle, ledger)
+        self._last = bundle
+        return bundle
 
     def gates(self) -> Gates:
         gates = self._tree.neighbours.gates(self._node, self._last or self.bundle())

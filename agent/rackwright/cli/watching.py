@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rackwright.cli.output import on_terminal
-from rackwright.cli.sequence import show_standstill, stands_text
+from rackwright.cli.output import on_terminal, stands_text, style_state, table
 from rackwright.model.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -190,3 +189,19 @@ class Watch:
             what = f"all {count} resources of {len(status['nodes'])} nodes are verified"
             click.echo(click.style(what, fg="green"))
         return code
+
+
+def show_standstill(nodes: Collection[dict[str, Any]]) -> None:
+    """The nodes that have not verified everything, each with what is the matter."""
+    rows = []
+    for node in nodes:
+        said = node["error"]
+        if not said and node["waits_for"]:
+            said = f"waits for {', '.join(node['waits_for'])}"
+        if not said and node["deferred"]:
+            said = f"waits for the fact {node['deferred'][0]['fact']}"
+        rows.append((node["node"], style_state(node["state"]), stands_text(node["standing"]), said))
+    if not rows:
+        return
+    click.echo(table(["node", "state", "stands", ""], rows))
+    click.echo(f"why: rackwright why-waiting {rows[0][0]}")

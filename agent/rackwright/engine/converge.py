@@ -10,27 +10,26 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 import msgspec
 
 from rackwright.engine import guard
 from rackwright.engine import ledger as ledgers
-from rackwright.engine.decide import Decision, Held, decide, unmet
+from rackwright.engine.decide import Decision, Held, decide
 from rackwright.engine.declared import Declarations, prepare
 from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.engine.masking import masked
 from rackwright.engine.outcomes import Progress, outcomes
 from rackwright.engine.plan import differences, make_plan
 from rackwright.engine.ports import Ports, leading_to, ports_of
+from rackwright.engine.sending import Sending
 from rackwright.engine.spool import new_id
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.change import Change, Plan, Step, Wanted
+from rackwright.model.change import Change, Plan, Wanted
 from rackwright.model.errors import (
     Permanent,
     RackwrightError,
-    Rejected,
     Temporary,
     Unreachable,
 )
@@ -38,8 +37,6 @@ from rackwright.model.report import Outcome, Report
 from rackwright.model.resource import Resource
 from rackwright.model.secret import Masker
 from rackwright.provider import AnyProvider, Session, trials
-
-T = TypeVar("T")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +100,6 @@ class _Run:
         self.ledger = self.before
         """As it is on disk."""
         self.said: Declarations | None = None
-        self.observed: Mapping[Address, Resource] = {}
         self.decision: Decision | None = None
         self.progress = Progress()
         self.on_trial: frozenset[Address] = frozenset()
@@ -117,15 +113,28 @@ class _Run:
         job, provider = self.job, self.provider
         self.before = self.ledger = self.file.load()
         self.said = said = prepare(job.bundle, provider, self.ledger, job.secrets)
-        self.observed = observed = self.observe(said)
+        observed = self.observe(said)
         self.decision = decision = self.decide(said, observed)
         self.progress.held.update(decision.held)
-        steps = self.render(decision.allowed, observed)
+        sending = Sending(
+            provider,
+            self.session,
+            said,
+            decision,
+            observed,
+            self.progress,
+            self.masker,
+            on_trial=self.on_trial,
+            stop=job.stop,
+            tell=job.progress,
+        )
+        steps = sending.render()
         if job.why_run:
             return
         if steps:
             self.intend(said, decision.allowed)
-            self.commit(decision, steps)
+            sending.send(steps)
+            self.lost = sending.lost
             if not self.lost:
                 self.verify(said, decision)
         if not self.lost:
@@ -214,39 +223,6 @@ class _Run:
             found.setdefault(address, "")
         return found
 
-    def render(self, allowed: Sequence[Change], observed: Mapping[Address, Resource]) -> list[Step]:
-        """The steps of ``allowed``; what cannot be rendered fails by itself."""
-        changes = [change for change in allowed if change.action != "release"]
-        try:
-            steps = list(self.provider.render(changes, observed))
-        except Permanent:
-            steps = []
-            for change in changes:
-                waits = self.unmet(change)
-                if waits:
-                    self.progress.held[change.address] = Held("blocked", "", waits)
-                    continue
-                try:
-                    steps.extend(self.provider.render([change], observed))
-                except Permanent as error:
-                    self.progress.held[change.address] = Held("failed", str(error))
-        reached = {address for step in steps for address in step.addresses}
-        for change in changes:
-            if change.address not in reached:
-                # Nobody would read it back, so it must not pass for done.
-                self.hold([change.address], Held("failed", "this platform has no way to change it"))
-        for step in steps:
-            for address in step.addresses:
-                known = self.progress.commands.get(address, ())
-                self.progress.commands[address] = (*known, self.masker.text(step.text))
-        return steps
-
-    def unmet(self, change: Change) -> tuple[str, ...]:
-        """What of this node ``change`` rests on and that has been held until now."""
-        assert self.said is not None  # noqa: S101 - go() has set it
-        assert self.decision is not None  # noqa: S101 - go() has set it
-        return unmet(change, self.decision.plan, self.said, self.progress.held)
-
     def intend(self, said: Declarations, allowed: Sequence[Change]) -> None:
         entries = {item.address: item.entry for item in said.items}
         self.keep(ledgers.intend(self.ledger, allowed, entries, _notified_by(said, allowed)))
@@ -266,89 +242,6 @@ class _Run:
         self.ledger = ledger
         return True
 
-    def commit(self, decision: Decision, steps: Sequence[Step]) -> None:
-        """Send the steps, one by one or, where the platform can, as one."""
-        changes = {change.address: change for change in decision.allowed}
-        batches = [list(steps)] if self.provider.atomic else [[step] for step in steps]
-        for number, batch in enumerate(batches):
-            addresses = list(dict.fromkeys(a for step in batch for a in step.addresses))
-            self.job.progress(number, len(batches), str(addresses[0]))
-            waits = {need for address in addresses for need in self.unmet(changes[address])}
-            if self.lost or self.job.stop.is_set():
-                self.hold(addresses, Held("blocked", self.unsent()))
-                continue
-            if waits and not self.provider.atomic:
-                if (
-                    len(addresses) > 1
-                ):  # of many that go together, only those that wait are left out
-                    self.send_apart([changes[address] for address in addresses])
-                else:
-                    self.hold(addresses, Held("blocked", "", tuple(sorted(waits))))
-                continue
-            refusal = self.send(addresses, batch)
-            if refusal and len(addresses) == 1:
-                self.hold(addresses, Held("failed", str(refusal)))
-            elif refusal:
-                self.send_apart([changes[address] for address in addresses])
-        self.job.progress(len(batches), len(batches), "")
-
-    def send(self, addresses: Sequence[Address], steps: Sequence[Step]) -> Rejected | None:
-        """Commit ``steps``. What the device refuses is returned, everything else that goes wrong is
-        held against ``addresses``."""
-        began = time.monotonic()
-        refusal = None
-        trying = trials(self.provider) if self.on_trial.intersection(addresses) else None
-        try:
-            if trying is not None:
-                trying.commit_on_trial(self.session, steps)
-            else:
-                self.provider.commit(self.session, steps)
-        except Unreachable as error:
-            self.lost = str(error)
-            self.hold(addresses, Held("failed", f"the session was lost: {error}"))
-        except Rejected as error:
-            refusal = error
-        except RackwrightError as error:
-            self.hold(addresses, Held("failed", str(error)))
-        took = (time.monotonic() - began) / len(addresses)
-        sent = self.progress.seconds
-        for address in addresses:
-            sent[address] = sent.get(address, 0.0) + took
-        return refusal
-
-    def send_apart(self, changes: Sequence[Change]) -> None:
-        """``changes`` were refused together: by halves, down to those that the device will not have,
-        so that only these fail."""
-        middle = len(changes) // 2
-        for half in (changes[:middle], changes[middle:]):
-            ready = []
-            for change in half:
-                waits = self.unmet(change)
-                if self.lost or self.job.stop.is_set():
-                    self.hold([change.address], Held("blocked", self.unsent()))
-                elif waits:
-                    self.hold([change.address], Held("blocked", "", tuple(sorted(waits))))
-                else:
-                    ready.append(change)
-            if not ready:
-                continue
-            addresses = [change.address for change in ready]
-            refusal = self.send(addresses, self.provider.render(ready, self.observed))
-            if refusal and len(ready) == 1:
-                self.hold(addresses, Held("failed", str(refusal)))
-            elif refusal:
-                self.send_apart(ready)
-
-    def unsent(self) -> str:
-        """Why nothing more is sent in this run."""
-        if self.lost:
-            return f"not sent: {self.lost}"
-        return "the agent was told to leave; the next run goes on here"
-
-    def hold(self, addresses: Sequence[Address], held: Held) -> None:
-        for address in addresses:
-            self.progress.held.setdefault(address, held)
-
     def verify(self, said: Declarations, decision: Decision) -> None:
         """Read again: what the device answered is no proof."""
         items = {item.address: item for item in said.items}
@@ -363,7 +256,7 @@ class _Run:
             seen = self.provider.read(self.session, Wanted(types, resources))
         except RackwrightError as error:
             why = f"the changes could not be read back: {error}"
-            self.hold(list(resources), Held("failed", why))
+            self.progress.hold(list(resources), Held("failed", why))
             if isinstance(error, Temporary):
                 self.lost = why
             return

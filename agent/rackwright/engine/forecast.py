@@ -7,6 +7,7 @@ device can tell (the path by which it is reached, what it has besides) is not in
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change
 from rackwright.model.report import Outcome
 from rackwright.model.resource import Resource, declared_fields
-from rackwright.model.secret import marker, names_in
+from rackwright.model.secret import reveal
 
 
 class AnyPlatform:
@@ -46,11 +47,12 @@ class AnyPlatform:
         return {}
 
 
-class _Markers(dict[str, str]):
-    """Every secret by its reference: whether two are the same can be told without knowing them."""
+class _StandIns(dict[str, str]):
+    """A text for every secret: whether two are the same can be told without knowing them. Twelve
+    letters and digits, which every platform takes for a password."""
 
     def __missing__(self, name: str) -> str:
-        return marker(name)
+        return f"s{hashlib.sha256(name.encode()).hexdigest()[:11]}"
 
 
 def forecast(bundle: Bundle, gates: Gates, provider: Platform, known: Known) -> tuple[Outcome, ...]:
@@ -59,19 +61,16 @@ def forecast(bundle: Bundle, gates: Gates, provider: Platform, known: Known) -> 
     """
     before = _declared_before(known, provider)
     ledger = known.ledger if known.ledger is not None else _ledger_of(before, known)
-    said = prepare(bundle, provider, ledger, _Markers())
+    said = prepare(bundle, provider, ledger, _StandIns())
     observed = _remembered(said, ledger, before, known)
     plan = make_plan(said.items, observed, ledger, waiting=said.waiting)
-    refused = provider.refuse(plan.changes, observed)
-    secretive = {item.address for item in said.items if names_in(item.declared.data)}
     decision = decide(
         plan,
         said,
         observed,
         ledger,
         gates,
-        # What the platform says of a secret it would say of our marker for it.
-        refused={address: why for address, why in refused.items() if address not in secretive},
+        refused=provider.refuse(plan.changes, observed),
         ports=ports_of(gates, provider),
         node=bundle.node.name,
     )
@@ -85,7 +84,7 @@ def _declared_before(known: Known, provider: Platform) -> dict[Address, Item]:
     """What the bundle in force declares, by canonical address."""
     if known.bundle is None:
         return {}
-    said = prepare(known.bundle, provider, Ledger(), _Markers())
+    said = prepare(known.bundle, provider, Ledger(), _StandIns())
     return {item.address: item for item in said.items}
 
 
@@ -135,7 +134,7 @@ def _was_there(item: Item, ledger: Ledger) -> bool:
 
 def _typed(item: Item, data: Mapping[str, Any]) -> Resource | None:
     try:
-        return msgspec.convert(data, type(item.resource))
+        return msgspec.convert(reveal(data, _StandIns()), type(item.resource))
     except msgspec.ValidationError:
         return None  # written by another version whose noun had other fields
 

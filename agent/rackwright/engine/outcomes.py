@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from rackwright.engine import guard
@@ -27,6 +29,11 @@ class Progress(msgspec.Struct):
     absent: set[Address] = msgspec.field(default_factory=set)
     """Meant to be made, and seen not to be there."""
     notified: set[str] = msgspec.field(default_factory=set)
+
+    def hold(self, addresses: Iterable[Address], held: Held) -> None:
+        """Note ``held`` against those of ``addresses`` that nothing is held against yet."""
+        for address in addresses:
+            self.held.setdefault(address, held)
 
 
 def outcomes(

@@ -47,7 +47,8 @@ def ports_of(gates: Gates, platform: Platform) -> Ports:
 def leading_to(here: str, node: Node, gates: Gates, platform: Platform) -> dict[Address, str]:
     """The resources of ``node`` that lead to the host ``here``, by its links and paths, and the host; to
     every host that reaches it, where that is not known."""
-    kinds = [kind for kind in platform.resources if kind.fixture]
+    # A MAC table may have a host behind a LAG, which no link names.
+    kinds = [kind for kind in platform.resources if kind.fixture or kind.kind == "lag"]
     found: dict[Address, str] = {}
     for host in [here] if here in gates.paths else gates.paths:
         for port in gates.paths[host]:

@@ -144,8 +144,8 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before what runs through it is cut. None: it counts as verified, so what has drifted is reported
     first. Where it is our turn there is no entry."""
     given: dict[str, int] = {}
-    """Our port, slot or outlet → how often it has got the turn. As long as nobody can be asked, it has
-    not."""
+    """Our port, slot or outlet → a number that is another when it has got the turn, or is to report. As long
+    as nobody can be asked, it has not."""
     last_feeds: dict[str, str] = {}
     """Our outlet or slot → why its power must not be cut: a node that answers has no other."""
 

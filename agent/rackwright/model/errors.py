@@ -30,6 +30,10 @@ class Permanent(RackwrightError):
     """Trying again changes nothing: rejected command, wrong credentials, unknown host key."""
 
 
+class Unknown(Permanent):
+    """There is no such thing as was named: a mistake of who named it."""
+
+
 class Rejected(Permanent):
     """The device answered that it will not do this, and ``output`` is what it said."""
 

@@ -16,12 +16,8 @@ from rackwright.model.errors import Permanent, RackwrightError, Rejected
 from rackwright.model.site import Http
 from rackwright.provider import Surroundings
 from rackwright_providers.chassis import redfish_model as model
-from rackwright_providers.transport.http import (
-    Answer,
-    HttpRefused,
-    HttpSession,
-    open_http,
-)
+from rackwright_providers.transport.http import Answer, HttpSession, open_http
+from rackwright_providers.transport.http_errors import HttpRefused
 
 SYSTEMS = f"{model.ROOT}Systems"
 MOST = 1000

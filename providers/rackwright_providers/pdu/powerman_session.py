@@ -9,7 +9,7 @@ from typing import Any
 from rackwright.model.errors import Rejected
 from rackwright_providers.pdu import powerman_parse as pm
 from rackwright_providers.pdu.plain_pdu import Power
-from rackwright_providers.transport.ssh import SshConnection
+from rackwright_providers.transport.ssh_connection import SshConnection
 
 TIMEOUT = 120.0
 """Seconds. powermand asks its units one after the other where they share a line, and waits tens of

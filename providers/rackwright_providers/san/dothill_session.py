@@ -18,7 +18,8 @@ from rackwright.model.site import Http
 from rackwright.provider import Surroundings
 from rackwright_providers.san import dothill_parse
 from rackwright_providers.san.dothill_parse import NOT_LOGGED_IN, Said
-from rackwright_providers.transport.http import Answer, HttpSession, Unauthorized, open_http
+from rackwright_providers.transport.http import Answer, HttpSession, open_http
+from rackwright_providers.transport.http_errors import Unauthorized
 
 API = "/api"
 READS = re.compile(r"/api/(?:login/[0-9a-f]+|exit|show/[^?#]*)")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright_providers.san import tgt_conf, tgt_show
 from rackwright_providers.san.tgt_show import State
-from rackwright_providers.transport.ssh import Completed, SshConnection
+from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 
 TIMEOUT = 60.0
 """Seconds for one command; allocating a large volume takes the longest."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright_providers.switch import ovs_tables
-from rackwright_providers.transport.ssh import Completed, SshConnection
+from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 
 TIMEOUT = 20
 """Seconds that ovs-vsctl may wait for the database and for ovs-vswitchd."""

@@ -18,9 +18,10 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary, Unreachable
+from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright.model.site import Http
 from rackwright.provider import Surroundings
+from rackwright_providers.transport.http_errors import HttpRefused, Lost, Unauthorized
 
 if TYPE_CHECKING:
     import requests
@@ -42,22 +43,6 @@ SHORTEST_SECRET = 3
 KEPT = ("Location", "ETag", "Retry-After", "X-Auth-Token")
 """Headers of answers that providers read, for recordings."""
 HIDDEN = "********"
-
-
-class HttpRefused(Rejected):
-    """The device answered with an error, `status`, and ``output`` is its body."""
-
-    def __init__(self, message: str, *, status: int, output: str = "") -> None:
-        super().__init__(message, output=output)
-        self.status = status
-
-
-class Lost(Unreachable):
-    """The connection was cut: what was asked on it may never have arrived."""
-
-
-class Unauthorized(Permanent):
-    """401: no credentials, wrong ones, or a session of the device's that has ended."""
 
 
 @dataclass(frozen=True, slots=True)

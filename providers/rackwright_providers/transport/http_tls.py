@@ -16,7 +16,7 @@ from rackwright.model.errors import Permanent, RackwrightError, Unreachable
 from rackwright.model.site import Http
 from rackwright.provider import LeaseLike
 from rackwright_providers.transport import leased
-from rackwright_providers.transport.http import Lost
+from rackwright_providers.transport.http_errors import Lost
 
 CUT = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 

@@ -22,7 +22,7 @@ from rackwright.provider import Registry, Surroundings
 from rackwright_providers.transport import snmprec
 from rackwright_providers.transport.recording import FORMAT, Head, plain_data
 from rackwright_providers.transport.snmp_value import Value, numbers
-from rackwright_providers.transport.ssh import Completed, SshConnection
+from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 
 if TYPE_CHECKING:
     from rackwright_providers.transport.snmp_pdus import Answer
@@ -281,10 +281,7 @@ class ReplayedConnection(SshConnection):
         answer = self._player.exchange("exec", {"argv": list(argv), "stdin": stdin})
         return Completed(answer["status"], _bytes(answer["stdout"]), _bytes(answer["stderr"]))
 
-    def shell(self, width: int = 511, height: int = 1000) -> Any:
-        return self._player.stream("ssh")
-
-    def _shell(self, width: int, height: int, *, whole: bool) -> Any:
+    def shell(self, width: int = 511, height: int = 1000, *, whole: bool = False) -> Any:
         return self._player.stream("ssh")
 
     def alive(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +18,7 @@ from rackwright_sim.ios_device import IosDevice, IosOptions
 from rackwright_sim.ios_serial import IosSerial
 from rackwright_sim.ios_session import load
 from rackwright_sim.ios_ssh import IosSsh
+from tests.conformance.rig import held
 
 PROVEN = {"sim": "simulator"}
 LINES = {
@@ -67,7 +68,7 @@ class Switch:
             found[key] = title
         for name, port in config.ports.items():
             number = name.removeprefix("Port-channel")
-            found[f"port/{name}" if number == name else f"lag/{number}"] = asdict(port)
+            found[f"port/{name}" if number == name else f"lag/{number}"] = held(port)
         for host, more in config.ntp.items():
             found[f"ntp_server/{host.lower()}"] = more
         for host, more in config.logging.items():

@@ -9,6 +9,7 @@ from typing import Any
 from rackwright.model.site import Way
 from rackwright_sim.faults import Faults
 from rackwright_sim.modal_device import ModalDevice
+from tests.conformance.rig import held
 
 PASSWORD = "s3cret-login"
 SECRETS: Mapping[str, str] = {
@@ -96,6 +97,6 @@ def _alone(port: Any) -> dict[str, Any]:
     if port.channel:
         kept = {name: getattr(port, name) for name in ("description", "shutdown", "more")}
         port = type(port)(**kept)
-    values = asdict(port)
+    values = held(port)
     del values["channel"], values["channel_mode"]
     return values
