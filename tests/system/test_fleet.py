@@ -109,6 +109,20 @@ def converged(made: Store, control: int, vlan: str) -> bool:
     return len(done) == len(GOOD) and all(vlan in running[name] for name in GOOD)
 
 
+def await_converged(made: Store, control: int, vlan: str) -> None:
+    """Wait for `converged`; when it does not come, the error says who lacks what."""
+    try:
+        eventually(lambda: converged(made, control, vlan))
+    except AssertionError:
+        running = ask(control, "running")
+        left = [
+            {**line, "on the switch": vlan in running[line["node"]]}
+            for line in made.admin.status()["nodes"]
+            if line["node"] in GOOD and (line["pending"] or vlan not in running[line["node"]])
+        ]
+        raise AssertionError(json.dumps(left, indent=1)) from None
+
+
 def work(control: int) -> dict[str, Any]:
     """What was asked of each good switch."""
     counters = ask(control, "counters")
@@ -118,7 +132,7 @@ def work(control: int) -> dict[str, Any]:
 @pytest.mark.timeout(240)
 def test_a_dead_a_hanging_and_a_lying_switch_delay_no_other(tmp_path: Path, forker: Forker) -> None:
     with farm() as (control, devices), delegated(tmp_path / "a", forker, devices, GOOD) as made:
-        eventually(lambda: converged(made, control, "name net-20"))
+        await_converged(made, control, "name net-20")
         alone = work(control)
     with (
         farm() as (control, devices),
@@ -130,14 +144,14 @@ def test_a_dead_a_hanging_and_a_lying_switch_delay_no_other(tmp_path: Path, fork
         ask(control, "faults", name=HANGS, faults={"hang": True})
         nodes = [*BAD, *GOOD]
         with delegated(tmp_path / "b", forker, devices, nodes) as made:
-            eventually(lambda: converged(made, control, "name net-20"))
+            await_converged(made, control, "name net-20")
             # The one that hangs is still being waited for.
             assert made.node(HANGS)["state"] == "never seen"
             assert work(control) == alone
 
             # A change arrives at the good ones while the bad ones are waited for, or back off.
             made.commit(*documents(devices, nodes, [10, 20, 30]))
-            eventually(lambda: converged(made, control, "name net-30"))
+            await_converged(made, control, "name net-30")
 
             states = {
                 name: eventually(lambda name=name: told(made, name))  # type: ignore[misc]
