@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 BACK_OFF = 5.0
 """Seconds to the first retry of a node that could not be reached; doubled up to the interval."""
+STORE_BACK_OFF = 5.0
+"""Seconds at most, give or take a half, until a store that is away is asked again: a host that does not
+hear of what it is to let go of keeps it from others."""
 POLL = 55.0
 """Seconds that one long poll at the store lasts; below what proxies cut at."""
 LEASED_POLL = 5.0
@@ -276,7 +279,9 @@ class Waker:
                 continue
             except Temporary:
                 failures += 1
-                self._stop.wait(min(30.0, 0.5 * 2 ** min(failures, 6)) * (0.5 + _chance()))
+                self._stop.wait(
+                    min(STORE_BACK_OFF, 0.5 * 2 ** min(failures, 6)) * (0.5 + _chance())
+                )
                 continue
             except RackwrightError as error:
                 log.error("the store refuses to wake us: %s", error)

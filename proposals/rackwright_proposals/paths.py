@@ -58,14 +58,15 @@ def paths_of(
     if not hosts:
         return {}
     edges = _edges(bundles, links)
-    whole = _Parts(bundles, edges, without="")
+    passing = _passing(bundles, edges)
+    whole = _Parts(passing, edges, without="")
     seen = _Seen(bundles, hosts, found, spelling)
     made = {}
     for name, bundle in bundles.items():
         if bundle.node.managed:
             # Where nothing passes through the node, it is as if it were not there.
             transit = bundle.node.type in TRANSIT
-            parts = _Parts(bundles, edges, without=name) if transit else whole
+            parts = _Parts(passing, edges, without=name) if transit else whole
             by_links = {host: _ports_to(host, edges.get(name, ()), parts) for host in hosts}
             by_macs = seen.by(name)
             made[name] = {host: _best(by_links[host], by_macs.get(host, ())) for host in hosts}
@@ -85,24 +86,38 @@ def _edges(bundles: Mapping[str, Bundle], links: Iterable[LinkState]) -> dict[st
     return made
 
 
+def _passing(
+    bundles: Mapping[str, Bundle], edges: Mapping[str, Sequence[_Edge]]
+) -> dict[str, tuple[str, ...]]:
+    """The nodes that pass frames on, each with those of them that it is linked to. They are few beside
+    what hangs on them."""
+    inner = {name for name in edges if bundles[name].node.type in TRANSIT}
+    return {
+        name: tuple(dict.fromkeys(edge.peer for edge in edges[name] if edge.peer in inner))
+        for name in edges
+        if name in inner
+    }
+
+
 class _Parts:
     """What hangs together through nodes that pass frames on, with one of these taken out."""
 
     def __init__(
-        self, bundles: Mapping[str, Bundle], edges: Mapping[str, Sequence[_Edge]], without: str
+        self,
+        passing: Mapping[str, Sequence[str]],
+        edges: Mapping[str, Sequence[_Edge]],
+        without: str,
     ) -> None:
-        self._edges, self._without = edges, without
+        self._edges = edges
         self._part: dict[str, int] = {}
         """Of each node that passes frames on."""
-        inner = [name for name in edges if bundles[name].node.type in TRANSIT and name != without]
-        known = set(inner)
-        for number, start in enumerate(inner):
+        for number, start in enumerate(passing):
             look = [start] if start not in self._part else []
             while look:
                 node = look.pop()
-                if node not in self._part:
+                if node not in self._part and node != without:
                     self._part[node] = number
-                    look += [edge.peer for edge in edges[node] if edge.peer in known]
+                    look += passing[node]
 
     def around(self, node: str) -> frozenset[int]:
         """The parts that touch ``node``, or of which it is one."""

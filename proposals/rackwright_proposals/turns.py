@@ -109,7 +109,13 @@ class Turns:
         self.use(bundles, groups)
         self._holders -= before.by_link.keys() - groups.by_link.keys()
         changed: set[str] = set()
+        regrouped: set[str] = set()
         if groups is not before:
+            regrouped = {
+                node
+                for node in before.by_node.keys() | groups.by_node.keys()
+                if before.by_node.get(node) != groups.by_node.get(node)
+            }
             fresh = groups.by_link.keys() - before.by_link.keys()
             self._unsettled = {one for one in self._unsettled if one[0] in groups.by_link}
             self._unsettled |= {
@@ -118,14 +124,15 @@ class Turns:
                 for end in link
                 if end.node in (old or (bundles if self._since else ()))
             }
-            told, self._told = self._told, {}
+            changed = {node for node in regrouped if self._told.pop(node, None)} & bundles.keys()
             self._given = {
                 node: found for node, found in self._given.items() if node in groups.by_node
             }
-            changed = told.keys() & bundles.keys()
-            nodes: Iterable[str] = groups.by_node
-        else:
-            nodes = [node for node in groups.by_node if old.get(node) is not bundles.get(node)]
+        nodes = [
+            node
+            for node in groups.by_node
+            if node in regrouped or old.get(node) is not bundles.get(node)
+        ]
         for link in self._holders - self._denied.keys():
             # What is not to change any more may be changing all the same, in a run that was told so.
             _, side = groups.by_link[link][0]
