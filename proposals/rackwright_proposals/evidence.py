@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -172,6 +172,24 @@ def judge(
     declared = [_state(case) for case in cases]
     undeclared = _undeclared(loose, nodes)
     return tuple(sorted([*declared, *undeclared], key=_order))
+
+
+def link_data(link: LinkState) -> dict[str, Any]:
+    """One link as plain data, with what speaks for its state."""
+    return {
+        "node": link.node,
+        "port": link.port,
+        "peer": link.peer,
+        "peer_port": link.peer_port,
+        "state": link.state,
+        "trust": link.trust,
+        "known": link.known,
+        "wrong": link.wrong[0],
+        "reason": link.reason,
+        "how": link.how,
+        "at": link.at,
+        "evidence": [{"says": item.says, "at": item.at} for item in link.evidence],
+    }
 
 
 def contradicted(states: Iterable[LinkState]) -> dict[str, dict[str, str]]:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from rackwright.model.bundle import Bundle
 from rackwright.model.errors import Problem
-from rackwright_proposals.evidence import LinkState
 from rackwright_store.placement import Whereabouts
 from rackwright_store.records import Revision
 from rackwright_store.runs import RunSummary
@@ -140,21 +139,3 @@ def revision_data(revision: Revision | None) -> dict[str, Any] | None:
 def problem_list(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     """Problems as plain data, with where they are spelled out."""
     return [{**problem._asdict(), "where": problem.where} for problem in problems]
-
-
-def link_data(link: LinkState) -> dict[str, Any]:
-    """One link as plain data, with what speaks for its state."""
-    return {
-        "node": link.node,
-        "port": link.port,
-        "peer": link.peer,
-        "peer_port": link.peer_port,
-        "state": link.state,
-        "trust": link.trust,
-        "known": link.known,
-        "wrong": link.wrong[0],
-        "reason": link.reason,
-        "how": link.how,
-        "at": link.at,
-        "evidence": [{"says": item.says, "at": item.at} for item in link.evidence],
-    }

@@ -58,7 +58,9 @@ def links(
     if adopt:
         return _adopt(found, site if write else None, state, as_json=as_json)
     if as_json:
-        print_json([_data(link) for link in found])
+        from rackwright_proposals.evidence import link_data
+
+        print_json([link_data(link) for link in found])
     else:
         click.echo(shown(found))
     wrong = any(link.state == "contradicted" and not link.trust for link in found)
@@ -76,23 +78,6 @@ def shown(found: tuple[LinkState, ...]) -> str:
         rows.append((link.node, link.port, link.peer, link.peer_port, state, *said[0]))
         rows += [("", "", "", "", "", *more) for more in said[1:]]
     return table(["node", "port", "peer", "peer port", "state", "evidence", "age"], rows)
-
-
-def _data(link: LinkState) -> dict[str, Any]:
-    return {
-        "node": link.node,
-        "port": link.port,
-        "peer": link.peer,
-        "peer_port": link.peer_port,
-        "state": link.state,
-        "trust": link.trust,
-        "known": link.known,
-        "wrong": link.wrong[0],
-        "reason": link.reason,
-        "how": link.how,
-        "at": link.at,
-        "evidence": msgspec.to_builtins(link.evidence),
-    }
 
 
 def _of_store(rows: list[dict[str, Any]]) -> tuple[LinkState, ...]:
