@@ -25,11 +25,12 @@ import psutil
 
 from bench.measure import Progress
 from rackwright.client import AdminClient, StoreClient
-from rackwright.daemon import Loop, Pace, Waker
+from rackwright.loop import Loop, Pace
 from rackwright.model.report import Outcome, Report
 from rackwright.provider import Registry
 from rackwright.run import NodeRunner
 from rackwright.source import StoreSource, credential
+from rackwright.waker import Waker
 
 CONNECTIONS = 8
 SECONDS = 5.0

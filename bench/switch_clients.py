@@ -48,7 +48,7 @@ class Ours:
         from rackwright import delegate
         from rackwright.cli.stamp import SETTLED
         from rackwright.cli.tree import Tree, TreeSource
-        from rackwright.daemon import Pace
+        from rackwright.loop import Pace
         from rackwright.provider import Registry
 
         site = folder / "site"

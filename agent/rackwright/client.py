@@ -129,7 +129,9 @@ class StoreClient:
         lost answer is harmless. Raises `WatchRefused` for credentials that are not good."""
         items = [Watch(*item)._asdict() for item in watch]
         body = msgspec.json.encode({"timeout": timeout, "watch": items})
-        answer = self._http.send("POST", "/v1/wait", body=body, read=timeout + 15.0)
+        answer = self._http.send(
+            "POST", "/v1/wait", body=body, read=timeout + max(5.0, timeout / 4)
+        )
         changed = plain_object(answer).get("changed")
         return frozenset(map(str, changed)) if isinstance(changed, list) else frozenset()
 

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rackwright.daemon import Loop, Pace
 from rackwright.keeper import Claim
+from rackwright.loop import Loop, Pace
 from rackwright.model.report import Report
 from rackwright.provider import Registry
 from rackwright.run import NodeRunner

@@ -23,21 +23,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from rackwright import hosted
-from rackwright.daemon import (
-    LEASED_POLL,
-    Loop,
-    Pace,
-    Signals,
-    Waker,
-    tell_systemd,
-    watchdog_interval,
-)
+from rackwright.daemon import Signals, tell_systemd, watchdog_interval
 from rackwright.errand import News, Rebooted
 from rackwright.hosted import Told
 from rackwright.keeper import Claim, Keeper
+from rackwright.loop import Loop, Pace
 from rackwright.rebooting import reboot
 from rackwright.run import NodeRunner
 from rackwright.source import StoreSource
+from rackwright.waker import LEASED_POLL, Waker
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -14,6 +14,7 @@ from rackwright.model.address import NODE_NAME
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import Permanent, Temporary, Unreachable
 from rackwright.model.facts import Facts
+from rackwright.model.lease import DELEGATE_HOST
 from rackwright.model.report import Report
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class StoreSource:
         self.etag = ""
         self.gates_etag = ""
         self.epoch = 0
+        self.fetched = 0
+        """How often the store has told all its news."""
+        self.hosts = False
+        """Whether the node is a host: managed nodes come to it and go."""
 
     def forget(self) -> None:
         self._file.unlink(missing_ok=True)
@@ -107,11 +112,13 @@ class StoreSource:
             self._fresh = got
         if self._fresh is not None:
             bundle, self.etag = self._fresh
+            self.hosts = DELEGATE_HOST in bundle.roles
             return bundle
         if kept is None:
             raise Unreachable(f"the store sent no bundle for {self.node}")
         # Also when the store is away: an agent that started meanwhile is woken when it is back.
         self.etag, self._kept_gates = kept.etag, kept.gates
+        self.hosts = DELEGATE_HOST in kept.bundle.roles
         return kept.bundle
 
     def _kept(self) -> _Kept | None:
@@ -133,6 +140,7 @@ class StoreSource:
             # get its network back.
             return self._kept_gates.unasked
         self.gates_etag = etag
+        self.fetched += 1
         bundle = self._fresh[0] if self._fresh else None
         if bundle is None and gates != self._kept_gates:
             kept = self._kept()

@@ -6,12 +6,10 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from rackwright.model.lease import DELEGATE_HOST
 from rackwright.model.site import Way
 from rackwright_proposals.documents import NodeDocument
 from rackwright_proposals.marks import Problems
-
-DELEGATE_HOST = "delegate-host"
-"""The role of a server that converges managed nodes."""
 
 
 def reach_with_hosts(nodes: Mapping[str, NodeDocument]) -> dict[str, tuple[Way, ...]]:

@@ -10,8 +10,8 @@ import msgspec
 
 from rackwright.model.bundle import Bundle, Declared, Need, Origin
 from rackwright.model.errors import InputError, Problem
+from rackwright.model.lease import DELEGATE_HOST
 from rackwright.model.resource import digest
-from rackwright_proposals.hosts import DELEGATE_HOST
 from rackwright_store.placement import Whereabouts
 
 SERVICE = "service/rackwright-delegates"

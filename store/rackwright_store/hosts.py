@@ -15,7 +15,6 @@ import msgspec
 from rackwright.model import lease as model
 from rackwright.model.bundle import Bundle, Declared, Origin
 from rackwright.model.report import Report
-from rackwright_proposals.hosts import DELEGATE_HOST
 from rackwright_store.delegates import delegates_of
 from rackwright_store.leases import Ask, Lease, Leases
 from rackwright_store.live import Live
@@ -131,7 +130,7 @@ class Hosts:
             sorted(
                 name
                 for name, bundle in self._bundles.items()
-                if DELEGATE_HOST in bundle.roles
+                if model.DELEGATE_HOST in bundle.roles
                 and not bundle.node.managed
                 and name not in self._retired
             )
@@ -286,9 +285,7 @@ class Hosts:
         if self.leases.holder(node, now) == subject and now - self._moved.get(node, now) < HANDOVER:
             return None  # to finish what it has in hand
         if subject not in self._hosts:
-            what = (
-                f"{subject} is no host that converges others: it has not the role {DELEGATE_HOST}"
-            )
+            what = f"{subject} is no host that converges others: it has not the role {model.DELEGATE_HOST}"
             return model.Refused(why=what, retry=retry)
         if not self._may_know(subject, node):
             return model.Refused(why=f"{subject} is not to converge {node}", retry=retry)

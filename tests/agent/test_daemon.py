@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rackwright.daemon import BACK_OFF, Loop, Pace, Signals, serve, tell_systemd
+from rackwright.daemon import Signals, serve, tell_systemd
+from rackwright.loop import BACK_OFF, Loop, Pace
 from rackwright.model.errors import Temporary, Unreachable
 from rackwright.model.report import Report
 

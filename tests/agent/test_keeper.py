@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rackwright import keeper
-from rackwright.daemon import Loop, Pace
 from rackwright.engine.ledger import Entry, Ledger, LedgerFile
 from rackwright.keeper import Claim, Keeper
 from rackwright.leasing import Lease, NoLease, boot_time
+from rackwright.loop import Loop, Pace
 from rackwright.model.address import Address
 from rackwright.model.errors import Unreachable
 from rackwright.model.lease import GRACE
@@ -386,7 +386,7 @@ def test_a_loop_runs_when_the_lease_comes(tmp_path: Path) -> None:
 def test_a_session_that_ends_by_itself_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rackwright.daemon.PROBE", 0.05)
+    monkeypatch.setattr("rackwright.loop.PROBE", 0.05)
     runner, _, made, claim = leased(tmp_path, declare("thing/a"))
     reports: list[Report] = []
     loop = Loop(runner, FOREVER, reports.append)

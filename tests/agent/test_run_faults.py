@@ -11,12 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from rackwright.daemon import Loop, Pace, Waker
 from rackwright.engine.files import run_lock
 from rackwright.engine.ledger import Entry, Ledger, LedgerFile
+from rackwright.loop import Loop, Pace
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.facts import Facts
-from rackwright.source import StoreSource
 
 from ..engine.memory import Line, declare
 from .fakes import Rig
@@ -180,35 +179,6 @@ def test_a_reader_that_has_gone_does_not_end_the_loop(tmp_path: Path) -> None:
         stop.set()
         loop.wake()
     loop.thread.join(10)
-
-
-class Refusing:
-    """A store that refuses a long poll and names nobody."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self.polls, self.stop = 0, stop
-
-    def wait(self, _watch: object, _timeout: float) -> frozenset[str]:
-        from rackwright.store_http import WatchRefused
-
-        self.polls += 1
-        if self.polls > 20:
-            self.stop.set()
-        raise WatchRefused("no", [])
-
-
-def test_a_refusal_that_names_nobody_makes_no_hot_loop(tmp_path: Path) -> None:
-    stop = threading.Event()
-    runner, _, _ = rig(tmp_path, declare("thing/a"), stop=stop)
-    client: Any = Refusing(stop)
-    runner.source = StoreSource(client, "dev1", "key", tmp_path)
-    runner.source.etag = runner.source.gates_etag = "x"
-    waker = Waker(client, [Loop(runner, Pace())], stop)
-    waker.thread.start()
-    waker.thread.join(1.0)
-    assert client.polls == 1
-    stop.set()
-    waker.thread.join(10)
 
 
 def test_a_run_that_found_another_under_way_says_nothing_of_the_node(tmp_path: Path) -> None:

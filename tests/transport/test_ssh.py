@@ -9,8 +9,7 @@ import os
 import shlex
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,9 @@ from rackwright.provider import Surroundings
 from rackwright_providers.transport import loop, ssh, ssh_client, ssh_connection
 from rackwright_providers.transport.ssh_connection import Completed, SshConnection
 from tests.transport.ssh_server import PASSWORD, Behaviour, line_to, ssh_server, tcp_server
+from tests.waiting import until
 
 WRONG = "wrong-battery-staple"
-
-
-def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "did not happen"
-        time.sleep(0.01)
 
 
 def text_of(key: asyncssh.SSHKey) -> str:

@@ -233,8 +233,9 @@ def _go(
     root: Path = Path("/"),
     leased: bool = False,
 ) -> int:
-    from rackwright.daemon import Pace, serve
+    from rackwright.daemon import serve
     from rackwright.delegate import loops
+    from rackwright.loop import Pace
 
     options.log_to_stderr()
     # Not for the commands that the agent runs.

@@ -51,9 +51,9 @@ def delegates(
     resource in hand of each node and gives all leases back.
     """
     from rackwright.client import StoreClient
-    from rackwright.daemon import Pace
     from rackwright.engine.files import run_lock
     from rackwright.hosting import Delegates, serve
+    from rackwright.loop import Pace
     from rackwright.model.address import NODE_NAME
     from rackwright.provider import Registry
 

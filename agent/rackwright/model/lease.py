@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+DELEGATE_HOST = "delegate-host"
+"""The role of a server that converges managed nodes."""
 EPOCH_HEADER = "Rackwright-Epoch"
 """Carries the epoch of the lease under which a host acts for a managed node."""
 LEASE_SECONDS = 15.0
