@@ -294,17 +294,26 @@ def admin_hosts(base: Path) -> Iterator[AdminHosts]:
         yield made
 
 
-def settle(hosts: AdminHosts, names: Sequence[str]) -> None:
-    """Wait until every one of ``names`` is converged, and both hosts hold something."""
+def settle(hosts: AdminHosts, shared: Sequence[str]) -> None:
+    """Wait until all is converged, nothing is on its way from host to host, and ``shared`` hold something
+    each, and everything between them."""
 
     def done() -> bool:
         states = {node["node"]: node for node in hosts.admin().status()["nodes"]}
         good = ("converged", "changed")
-        held = hosts.holders()
+        nodes = [
+            (node["node"], host["host"])
+            for host in hosts.admin().hosts()["hosts"]
+            for node in host["nodes"]
+            if node["state"] == "held"
+        ]
         return (
-            all(states[name]["state"] in good and not states[name]["pending"] for name in names)
-            and set(held) >= set(names)
-            and set(held.values()) == set(HOSTS)
+            all(
+                states[name]["state"] in good and not states[name]["pending"]
+                for name in (*SWITCHES, PDU)
+            )
+            and {name for name, _ in nodes} == {*SWITCHES, PDU}
+            and {host for _, host in nodes} == set(shared)
         )
 
     try:
@@ -341,12 +350,12 @@ def _door(run: Path, switch: Switch, address: str) -> Iterator[parts.Sshd]:
 
 def share(hosts: AdminHosts) -> None:
     """Have each host hold one of the switches. Three nodes on two hosts are as even the other way, with
-    the PDU alone on the first."""
+    the PDU alone on the first; then that one reaches both switches before it lets go of one."""
     one, other = HOSTS
-    everything = [*SWITCHES, PDU]
-    settle(hosts, everything)
+    settle(hosts, HOSTS)
     if not any(hosts.holders()[name] == one for name in SWITCHES):
         hosts.command("host", "drain", other)
+        settle(hosts, [one])
         hosts.command("host", "resume", other)
-        settle(hosts, everything)
+        settle(hosts, HOSTS)
     assert sorted(hosts.holders()[name] for name in SWITCHES) == [one, other]
