@@ -213,14 +213,11 @@ def handed_off(store: Rig, rounds: int) -> dict[str, float]:
             reports.append(made)
             heard.notify()
 
-    def until(state: str, after: float, address: str) -> Report:
+    def until(state: str, address: str) -> Report:
         def found() -> Report | None:
             for made in reports:
                 for outcome in made.outcomes:
-                    if (outcome.address, outcome.state) == (
-                        address,
-                        state,
-                    ) and made.started > after:
+                    if (outcome.address, outcome.state) == (address, state):
                         return made
             return None
 
@@ -247,10 +244,9 @@ def handed_off(store: Rig, rounds: int) -> dict[str, float]:
     taken = []
     try:
         for _ in range(rounds):
-            began = time.time()
             vlan = store.commit()
             store.admin.poke()
-            until("blocked", began, f"file//waits-{vlan}")
+            until("blocked", f"file//waits-{vlan}")
             got = client.bundle("sw1", keys["sw1"])
             assert got is not None
             now = time.time()
@@ -267,7 +263,7 @@ def handed_off(store: Rig, rounds: int) -> dict[str, float]:
             )
             sent = time.time()
             client.post_report("sw1", keys["sw1"], verified)
-            taken.append(until("changed", sent, f"file//waits-{vlan}").started - sent)
+            taken.append(until("changed", f"file//waits-{vlan}").started - sent)
     finally:
         stop.set()
         loop.wake()

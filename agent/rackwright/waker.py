@@ -69,7 +69,6 @@ class Waker:
                 for node, loop in loops.items()
                 if isinstance(loop.runner.source, StoreSource)
             }
-            fetched = {node: source.fetched for node, source in sources.items()}
             now = time.monotonic()
             watch = [
                 item
@@ -79,7 +78,7 @@ class Waker:
                 for item in (_watch(source),)
                 if not _same(self._refused.get(node), item)
                 and not (
-                    node in self._woken and self._woken[node].underway(item, fetched[node], now)
+                    node in self._woken and self._woken[node].underway(item, source.fetched, now)
                 )
             ]
             if not watch:
@@ -92,7 +91,9 @@ class Waker:
             changed = self._ask(watch, seconds, list(loops.values()))
             for item in watch:
                 if item.node in changed:
-                    self._woken[item.node] = Woken(item, fetched[item.node], time.monotonic())
+                    # Counted before it is woken: the run that follows counts on.
+                    fetched = sources[item.node].fetched
+                    self._woken[item.node] = Woken(item, fetched, time.monotonic())
                     loops[item.node].wake()
 
     def _ask(self, watch: list[Watch], seconds: float, loops: list[Loop]) -> Collection[str]:

@@ -158,12 +158,13 @@ def test_the_switch_is_lost_in_the_middle_of_a_commit(in_use: Rack) -> None:
         parts.until(lambda: in_use.vlan_is_kept(667), what="VLAN 667 in the database")
         in_use.door.kill()
         parts.until(lambda: in_use.node(SWITCH)["state"] == "unreachable", what="unreachable")
-    (lost,) = in_use.reports(SWITCH, began)
-    assert lost["kind"] == "unreachable"
+        said = in_use.node(SWITCH)["error"]
+    # Another run may have ended right before, and the back-off be over by now.
+    lost, *later = (r for r in in_use.reports(SWITCH, began) if r["kind"] == "unreachable")
     (vlan,) = (found for found in lost["outcomes"] if found["address"] == "vlan/667")
     assert vlan["state"] == "failed"
     assert "the session was lost: " in vlan["why"]
-    assert in_use.node(SWITCH)["error"] == lost["error"]
+    assert said in [report["error"] for report in (lost, *later)]
     assert in_use.pings()
 
     in_use.door.start()  # and nobody says so: it is the back-off that brings it back
