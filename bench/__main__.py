@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.measure import machine
 from bench.table import renew
 
-BENCHES = ("local", "switches", "store", "compile", "site", "large", "failover")
+BENCHES = ("local", "switches", "store", "compile", "site", "plan", "large", "failover")
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 

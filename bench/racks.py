@@ -6,6 +6,9 @@ each switch, two power supplies and two iSCSI paths; what it needs of its neighb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from rackwright_proposals.tree import Source
 
 NODES = 10
@@ -32,29 +35,78 @@ def source(nodes: int) -> Source:
     return Source({path: text.encode() for path, text in files.items()}, "bench")
 
 
-def touched(whole: Source, rack: int = 0) -> dict[str, bytes]:
-    """Files in which one server of ``rack`` asks for another VLAN on one of its ports, and for another file."""
-    path = f"nodes/r{rack}-h0.yaml"
-    text = whole.files[path].decode()
-    changed = text.replace("eth0: {vlan: 100}", "eth0: {vlan: 189}").replace(
-        "/srv/bench/0: ", "/srv/bench/new: "
+class Edit(NamedTuple):
+    """One commit, from a site that `source` made."""
+
+    what: str
+    """In words, of the commit and of the one that takes it back."""
+    files: Mapping[str, bytes]
+    concerned: frozenset[str]
+    """The nodes whose bundles it changes."""
+    few: bool = True
+    """They are as many however large the site is."""
+
+
+def edits(whole: Source) -> dict[str, Edit]:
+    """Commits to ``whole`` by name."""
+    nodes = sorted({path[6:-5] for path in whole.files if path.startswith("nodes/")})
+    left = frozenset(name for name in nodes if name.endswith("-sw0"))
+    host, switch = "r0-h0", "r0-sw0"
+    other = next((name for name in sorted(left) if name != switch), "r0-sw1")
+    new = f"r0-h{SERVERS}"
+    own = _replaced(
+        whole,
+        f"nodes/{host}.yaml",
+        ("eth0: {vlan: 100}", "eth0: {vlan: 189}"),
+        ("/srv/bench/0: ", "/srv/bench/new: "),
     )
-    if changed == text:
-        raise RuntimeError(f"{path} has nothing to touch")
-    return {**whole.files, path: changed.encode()}
+    link = _replaced(
+        whole, f"nodes/{host}.yaml", ("links:\n", f"links:\n  eth{NICS}: {switch}:Gi1/0/48\n")
+    )
+    cables = [(f"eth{n}: {switch}:Gi1/0/{n // 2 + 1}\n", n) for n in range(0, NICS, 2)]
+    moved = _replaced(
+        whole,
+        f"nodes/{host}.yaml",
+        *((old, f"eth{n}: {other}:Gi1/0/{43 + n // 2}\n") for old, n in cables),
+    )
+    vlan = ("vlans:\n", f"vlans:\n    {101 + VLANS}: {{name: more}}\n")
+    shared = _replaced(whole, "proposals/left.yaml", vlan)
+    staged = _replaced(
+        whole,
+        "proposals/left.yaml",
+        vlan,
+        ("deploy:", "rollout: {canary: 1, at_once: 10%}\ndeploy:"),
+    )
+    servers = [f"r0-h{n}" for n in range(SERVERS + 1)]
+    joined = {
+        **whole.files,
+        f"nodes/{new}.yaml": _server(new, "r0").encode(),
+        "nodes/r0-pdu.yaml": _pdu("r0", servers).encode(),
+        "nodes/r0-san.yaml": _array("r0", servers).encode(),
+    }
+    around = {"r0-sw0", "r0-sw1", "r0-pdu", "r0-san"}
+    return {
+        "own": Edit("a VLAN and a file of a server", own, frozenset({host, switch})),
+        "link": Edit("a link", link, frozenset({host, switch})),
+        "moved": Edit(
+            "six links of a server to another switch", moved, frozenset({host, switch, other})
+        ),
+        "node": Edit(
+            "a server with its links, power and volumes", joined, frozenset({new, *around})
+        ),
+        "shared": Edit("a VLAN of a proposal for a tenth of the nodes", shared, left, few=False),
+        "staged": Edit("the same, with a rollout", staged, left, few=False),
+    }
 
 
-def cabled(whole: Source, rack: int = 0) -> dict[str, bytes]:
-    """Files in which the same server has one link more, to the same switch."""
-    path = f"nodes/r{rack}-h0.yaml"
-    more = f"links:\n  eth{NICS}: r{rack}-sw0:Gi1/0/48\n"
-    changed = whole.files[path].decode().replace("links:\n", more, 1)
-    return {**whole.files, path: changed.encode()}
-
-
-def concerned(rack: int = 0) -> set[str]:
-    """The nodes whose bundle `touched` or `cabled` changes."""
-    return {f"r{rack}-h0", f"r{rack}-sw0"}
+def _replaced(whole: Source, path: str, *pairs: tuple[str, str]) -> dict[str, bytes]:
+    """The files of ``whole``, with the first of each pair of texts in ``path`` replaced by the second."""
+    text = whole.files[path].decode()
+    for old, new in pairs:
+        if old not in text:
+            raise RuntimeError(f"{path} has no {old!r}")
+        text = text.replace(old, new, 1)
+    return {**whole.files, path: text.encode()}
 
 
 def _proposals() -> dict[str, str]:
@@ -66,6 +118,10 @@ def _proposals() -> dict[str, str]:
             "proposal: switches\ndeploy: {switch-base: [type=switch], vlans: [type=switch]}\n"
             "attributes:\n  ntp_servers: [192.0.2.1, 192.0.2.2]\n"
             f"  syslog_servers: [192.0.2.3]\n  vlans:\n{vlans}"
+        ),
+        "proposals/left.yaml": (
+            "proposal: left\ndeploy: {vlans: ['*-sw0']}\n"
+            f"attributes:\n  vlans:\n    {100 + VLANS}: {{name: left}}\n"
         ),
         "proposals/servers.yaml": (
             "proposal: servers\ndeploy:\n  base-server: [type=server]\n  users: [type=server]\n"

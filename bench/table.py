@@ -30,6 +30,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
         "store": store,
         "compile": compiling,
         "site": whole_site,
+        "plan": planning,
         "large": large,
         "failover": failover,
     }
@@ -169,17 +170,55 @@ def whole_site(result: dict[str, Any]) -> str:
         [
             *(str(row[what]) for what in ("nodes", "links", "resources")),
             *(grown(row, what) for what in ("lint", "sequence")),
-            *(f"{row[w]:.3f} ({row[f'{w}_cpu']:.3f})" for w in ("commit", "commit_link")),
             f"{row['store_sequence']:.3f}",
             f"{row['peak']:.0f}",
         ]
         for row in result["rows"]
     ]
     head = [
-        "nodes", "links", "resources", "lint", "sequence", "commit to one node", "with a new link",
-        "`rackwright sequence` of the store", "peak MiB",
+        "nodes", "links", "resources", "lint", "sequence", "`rackwright sequence` of the store",
+        "peak MiB",
     ]  # fmt: skip
-    return _title("A whole site", result) + _table(head, lines)
+    largest = result["rows"][-1]["edits"]
+    commits = [
+        [
+            edit["what"],
+            str(edit["nodes"] or ""),
+            *(
+                f"{one['wall']:.3f} ({one['cpu']:.3f})"
+                for one in (row["edits"][number] for row in result["rows"])
+            ),
+        ]
+        for number, edit in enumerate(largest)
+    ]
+    sizes = [f"{row['nodes']} nodes" for row in result["rows"]]
+    return (
+        _title("A whole site", result)
+        + _table(head, lines)
+        + "\nCommits to it, each there and back, until whom it concerns is woken:\n\n"
+        + _table(["what comes or goes", "concerns", *sizes], commits)
+    )
+
+
+def planning(result: dict[str, Any]) -> str:
+    """Sizes of a planned site."""
+    lines = [
+        [
+            *(str(row[what]) for what in ("nodes", "resources")),
+            f"{row['one']:.2f}",
+            f"{row['every']:.2f} ({row['waves']} waves)",
+            f"{row['unseen']:.2f}",
+        ]
+        for row in result["rows"]
+    ]
+    head = [
+        "nodes",
+        "resources",
+        "a commit to one node",
+        "to every server, by a rollout",
+        "nobody seen yet",
+    ]
+    return _title("`rackwright plan` of a whole site", result) + _table(head, lines)
 
 
 def large(result: dict[str, Any]) -> str:

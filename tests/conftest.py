@@ -28,6 +28,7 @@ LONG = (
     "tests/server/test_packages.py::test_apt_for_real",
     "tests/bench/test_bench.py::test_store",
     "tests/real/test_bring_up.py::",
+    "tests/liveness/test_liveness.py::",
 )
 """Tests of more than ten seconds: one that is begun last is waited for by all."""
 

@@ -222,9 +222,11 @@ class AdminClient:
         body = msgspec.json.encode({"nodes": list(nodes), "ttl": ttl})
         return plain_object(self._http.send("POST", "/v1/tokens", self._credential, body=body, again=False))  # fmt: skip
 
-    def poke(self) -> None:
-        """Have the store look at its branch now."""
-        self._http.send("POST", "/v1/poke", body=b"")
+    def poke(self) -> float:
+        """Have the store look at its branch now. Returns its time: looks that were begun later see what
+        has been pushed by now."""
+        found = plain_object(self._http.send("POST", "/v1/poke", body=b""))
+        return float(found.get("at", 0.0))
 
     def healthy(self) -> bool:
         """Whether the store answers; needs no credential."""

@@ -90,6 +90,9 @@ def serve(
                     if stop.is_set():
                         os._exit(128 + number)
                     tell_systemd("STOPPING=1")
+                    log.info(
+                        "stopping: what is in hand is finished first; once more ends it at once"
+                    )
                     stop.set()
                     for loop in loops:
                         loop.wake()

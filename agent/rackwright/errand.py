@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from rackwright import hosted
+from rackwright.model import typed
 from rackwright.model.errors import Temporary, Unreachable
 
 LOOK = 0.2
@@ -63,7 +64,7 @@ def reboot(
                     )
                 *lines, heard = (heard + more).split(b"\n")
                 for one in lines:
-                    news = msgspec.json.decode(one, type=News)
+                    news = typed.decode(one, News)
                     if news.ended is not None:
                         return news.ended
                     tell(news.said)

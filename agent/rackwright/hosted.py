@@ -18,6 +18,7 @@ from typing import Literal
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import NODE_NAME
 
 FOLDER = "delegates"
@@ -58,7 +59,7 @@ def ask(
             said = bytearray()
             while len(said) < LARGEST and (more := line.recv(65536)):
                 said += more
-        return msgspec.json.decode(said, type=dict[str, Told])
+        return typed.decode(said, dict[str, Told])
     return None
 
 

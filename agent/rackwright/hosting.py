@@ -30,7 +30,7 @@ from rackwright.keeper import Claim, Keeper
 from rackwright.loop import Loop, Pace
 from rackwright.rebooting import reboot
 from rackwright.run import NodeRunner
-from rackwright.source import StoreSource
+from rackwright.source import StoreSource, kept_credential
 from rackwright.waker import LEASED_POLL, Waker
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ class Delegates(NamedTuple):
 
     def credential(self) -> str:
         """The host's own at the store; empty while its agent is not enrolled."""
-        try:
-            return (self.own / "credential").read_text().strip()
-        except FileNotFoundError:
-            return ""
+        return kept_credential(self.state, self.host)
 
 
 class _Delegate(NamedTuple):
@@ -110,7 +107,9 @@ class Hosting:
             for node, one in list(self._delegates.items()):
                 if not one.loop.running:
                     self._end(node, one)
-                elif node not in declared:
+                elif node not in declared or one.claim.leaving:
+                    # The store tells us, too: the host's agent may be busy for long, or dead. Until it has
+                    # looked, the node stays declared, and we wait for its lease like for any other.
                     self._stop(one)
             for node in sorted(declared - self._delegates.keys()):
                 self._delegates[node] = self._start(node)
@@ -138,7 +137,8 @@ class Hosting:
 
     def _stop(self, one: _Delegate) -> None:
         if not one.loop.runner.stop.is_set():
-            why = "this daemon stops" if self._leaving else "it is to go elsewhere"
+            why = one.claim.leaving or "it is to go elsewhere"
+            why = "this daemon stops" if self._leaving else why
             log.info("%s: no longer converged from here: %s", one.claim.node, why)
             one.loop.runner.stop.set()
             one.loop.wake()
@@ -184,6 +184,8 @@ class Hosting:
 
 def _told(one: _Delegate) -> Told:
     lease, claim = one.claim.lease, one.claim
+    if claim.leaving:
+        return Told(since=claim.since, state="waiting", why=claim.leaving)
     if one.loop.runner.stop.is_set() or not one.loop.running:
         return Told(since=claim.since, state="stopped", why="it is to go elsewhere")
     if lease is None or lease.left() <= 0:

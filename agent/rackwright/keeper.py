@@ -15,6 +15,7 @@ import msgspec
 
 from rackwright.engine.files import Busy, replace, run_lock
 from rackwright.leasing import Asked, Lease, NoLease, Table, Tenure, Wish, boot_time
+from rackwright.model import typed
 from rackwright.model.errors import RackwrightError, Temporary
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Claim:
         """Whether the store, or its silence, has said yes or no."""
         self.since = time.time()
         """Unix seconds since when it is as it is."""
+        self.leaving = ""
+        """Where the store wants the node to go; empty while it is to stay here."""
         self.changed: Callable[[], None] = lambda: None
         """Called, on the keeper's thread, when the lease comes or goes, or is refused."""
 
@@ -87,7 +90,7 @@ class Claim:
 
     def _read(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
+            return typed.decode(self._file.read_bytes(), _Kept)
         except (FileNotFoundError, msgspec.DecodeError):
             # A damaged one is as none: with a new instance the store sees another holder.
             return None
@@ -278,6 +281,7 @@ class Keeper:
                     continue
                 if node in self._table.held:
                     self._hold(claim, self._table.held[node])
+                    claim.leaving = answer.leaving.get(node, "")
                 elif node in self._table.denied:
                     self._refuse(claim, self._table.denied[node].why)
             if self._table.leaving.keys() - asked.release.keys():

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from rackwright.model.errors import Unreachable
+from rackwright.model.errors import NotAsked
 from rackwright.model.lease import LEASE_SECONDS, Leases
 
 _T = TypeVar("_T")
@@ -38,7 +38,7 @@ def margin(ttl: float) -> float:
     return max(0.5, ttl / 10)
 
 
-class NoLease(Unreachable):
+class NoLease(NotAsked):
     """Somebody else converges the node, or it is not known who does: nothing was asked of it."""
 
 
@@ -69,16 +69,16 @@ class Lease:
         return 0.0 if self._ended else self.ends - self._clock()
 
     def check(self, needs: float = 0.0) -> None:
-        """Raise Unreachable when there are not more than ``needs`` seconds left."""
+        """Raise NotAsked when there are not more than ``needs`` seconds left."""
         left = self.left()
         if left > needs:
             return
         if left > 0:
-            raise Unreachable(
+            raise NotAsked(
                 f"the lease on {self.node} ends in {left:.1f} s (epoch {self.epoch}), and this takes "
                 f"{needs:.1f} s: it is not sent"
             )
-        raise Unreachable(
+        raise NotAsked(
             f"the lease on {self.node} ended (epoch {self.epoch}): {self._why}: nothing more is sent"
         )
 

@@ -30,6 +30,8 @@ PROBE = 5.0
 has lost."""
 LOOK = 1.0
 """Seconds between two looks at whether a lease has come."""
+TELL, TELL_RARELY = 2.0, 60.0
+"""Seconds after which the store is told again what it could not be told; doubled up to the second."""
 
 
 class Pace(NamedTuple):
@@ -60,6 +62,9 @@ class Loop:
         """With ``why_run`` it shows what would be done and writes nothing."""
         self.runner, self._pace, self._report, self._jitter = runner, pace, report, jitter
         self._wake = threading.Event()
+        """Something is to be looked at: a run may be due."""
+        self._due = False
+        """A run was asked for."""
         self._fresh = False
         self._failures = 0
         self._why_run = why_run
@@ -91,6 +96,11 @@ class Loop:
     def wake(self, *, fresh_facts: bool = False) -> None:
         """Run now, or once more after the run under way. Doubled wake-ups are harmless."""
         self._fresh = self._fresh or fresh_facts
+        self._due = True
+        self._wake.set()
+
+    def store_is_back(self) -> None:
+        """Tell it now what it could not be told."""
         self._wake.set()
 
     def between_runs(self, work: Callable[[], T]) -> Future[T]:
@@ -146,26 +156,44 @@ class Loop:
     def _rounds(self) -> None:
         stop = self.runner.stop
         while not stop.is_set():
-            self._wake.clear()
-            if not self._may_run():
-                self._do_asked()
-                self._wake.wait(LOOK)
-                continue
-            self._wake.clear()  # whatever woke us is served by this run
-            self._do_asked()
-            fresh, self._fresh = self._fresh, False
-            report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
-            self._failures = self._failures + 1 if report.kind == "unreachable" else 0
             try:
-                self._report(report)
+                ran = self._round()
             except Exception:
-                # Whoever read our output has gone, say: no reason to leave the device alone.
-                log.exception("%s: its report could not be shown", self.runner.node)
+                if self._once:
+                    raise
+                # A bug. Nobody would converge the node any more, so it goes on.
+                log.exception("%s: it could not be converged", self.runner.node)
+                ran, self._failures = True, self._failures + 1
+            if not ran:
+                continue
             if self._once or stop.is_set():
                 return
             self.resting = True
             self._rest(self.pause())
             self.resting = False
+
+    def _round(self) -> bool:
+        """One run, if there may be one now; whether there was."""
+        self._wake.clear()
+        if not self._may_run():
+            self._do_asked()
+            self._wake.wait(LOOK)
+            return False
+        # Whatever woke us until here is served by this run. What comes now is not lost: see `wake`.
+        self._due = False
+        self._wake.clear()
+        self._do_asked()
+        fresh = self._fresh
+        if fresh:
+            self._fresh = False
+        report = self.runner.run(why_run=self._why_run, fresh_facts=fresh)
+        self._failures = self._failures + 1 if report.kind == "unreachable" else 0
+        try:
+            self._report(report)
+        except Exception:
+            # Whoever read our output has gone, say: no reason to leave the device alone.
+            log.exception("%s: its report could not be shown", self.runner.node)
+        return True
 
     def _may_run(self) -> bool:
         """Whether there is a lease, where one is needed. With ``once`` also when it is refused: the
@@ -185,23 +213,39 @@ class Loop:
     def _lease_changed(self) -> None:
         claim = self.runner.claim
         if claim is None or claim.lease is None or claim.lease is not self._served:
-            self._wake.set()
+            self.wake()
 
     def _rest(self, seconds: float) -> None:
-        """Until woken, or told by the session itself that the device is gone."""
+        """Until woken, or told by the session itself that the device is gone. Meanwhile the store is told
+        what it could not be told: others may wait for that."""
         claim = self.runner.claim
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        now = time.monotonic()
+        end, pause = now + seconds, TELL
+        tell = now + self._spread(pause)
+        while not self._due and (left := end - time.monotonic()) > 0:
             probed = claim is not None and not self._failures
-            if self._wake.wait(min(left, PROBE) if probed else left):
+            looks = [left, PROBE] if probed else [left]
+            if self.runner.behind:
+                looks.append(max(0.0, tell - time.monotonic()))
+            back = self._wake.wait(min(looks))
+            self._wake.clear()
+            if self._due:
                 return
+            if self.runner.behind and (back or time.monotonic() >= tell):
+                if self.runner.catch_up():
+                    return
+                pause = min(2 * pause, TELL_RARELY)
+                tell = time.monotonic() + self._spread(pause)
             if probed and claim is not None and claim.lease is not None and self.runner.lost():
                 return
+
+    def _spread(self, seconds: float) -> float:
+        return seconds * (0.75 + 0.5 * self._jitter())
 
     def pause(self) -> float:
         """Seconds to the next run when nothing wakes us."""
         pace = self._pace
         if self._failures:
             backed_off: float = BACK_OFF * 2 ** min(self._failures - 1, 16)
-            return min(pace.interval, backed_off) * (0.75 + 0.5 * self._jitter())
+            return self._spread(min(pace.interval, backed_off))
         return pace.interval + pace.splay * self._jitter()

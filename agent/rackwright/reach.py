@@ -64,7 +64,7 @@ class Reach:
                 return self._session
         if self._open(ways, node, secrets, around, said):
             return self._session
-        text = "; ".join(str(error) for error in said)
+        text = "; ".join(dict.fromkeys(str(error) for error in said))
         if any(not isinstance(error, Permanent) for error in said):
             raise Unreachable(text)
         raise Permanent(text)
@@ -88,6 +88,8 @@ class Reach:
                 if len(node.reach) > 1:
                     text = Masker(secrets.values()).text(str(error))
                     log.warning("%s: %s does not work: %s", node.name, way.transport, text)
+                if around.stop.is_set():
+                    break  # the next way may take a minute, and nothing would be done over it
                 continue
             self.close()
             self._session, self._way, self._lease = session, way, around.lease

@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rackwright.engine.converge import Job, converge
-from rackwright.engine.files import Busy, replace, run_lock, sweep
+from rackwright.engine.files import Busy, looking_lock, replace, run_lock, sweep
 from rackwright.engine.ledger import Ledger, LedgerCopy, LedgerFile, encode
 from rackwright.engine.spool import Spool, new_id
 from rackwright.leasing import Lease, NoLease
+from rackwright.model import typed
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.errors import InputError, Permanent, RackwrightError, Temporary, Unreachable
+from rackwright.model.errors import (
+    InputError,
+    NotAsked,
+    Permanent,
+    RackwrightError,
+    Temporary,
+    Unreachable,
+)
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 from rackwright.model.secret import Masker
@@ -48,7 +56,7 @@ class _FoundFacts(msgspec.Struct, frozen=True):
     @property
     def facts(self) -> Facts:
         """Raises msgspec.DecodeError when the file holds something else."""
-        return msgspec.json.decode(self.encoded, type=Facts)
+        return typed.decode(self.encoded, Facts)
 
 
 @dataclass(slots=True)
@@ -70,6 +78,8 @@ class NodeRunner:
     _reach: Reach | None = None
     _provider: AnyProvider | None = None
     _swept: bool = False
+    _dry: bool = False
+    """This run is a dry one: nothing is kept of it."""
     _behind: bool = True
     """The ledger's copy at the source may lack something: one that was killed did not send it all."""
     _mirror_tried: bool = False
@@ -81,6 +91,12 @@ class NodeRunner:
     _lease: Lease | None = None
     """Of the tenure for which the state directory was made ready last."""
     _delivering: threading.Lock = field(default_factory=threading.Lock)
+    _undelivered: bool = False
+    """Reports wait."""
+    _unsent: bool = False
+    """Facts wait."""
+    _unvouched: bool = False
+    """The last run was held back, because reports of earlier ones had not been delivered."""
 
     def run(self, *, why_run: bool = False, fresh_facts: bool = False) -> Report:
         """Converge once and report. Never raises a RackwrightError."""
@@ -90,8 +106,10 @@ class NodeRunner:
         try:
             if self.claim is not None and not why_run:
                 lease = self.claim.current()
-            with run_lock(self.state / "run.lock"):
-                if not self._swept:
+            self._dry = why_run
+            lock = looking_lock if why_run else run_lock
+            with lock(self.state / "run.lock"):
+                if not (self._swept or why_run):
                     sweep(self.state)
                     sweep(self.state / "reports")
                     self._swept = True
@@ -150,7 +168,38 @@ class NodeRunner:
             trouble = str(error)
         if trouble:
             log.warning("%s: reports are kept for later: %s", self.node, trouble)
+        self._undelivered = bool(trouble)
         return not trouble
+
+    @property
+    def behind(self) -> bool:
+        """Whether the source has yet to hear something that can be told without the device, or a run is
+        to follow now that it has heard it."""
+        waits = self._undelivered or self._unsent or self._unvouched
+        return self.source.collects and (waits or (self._behind and self._settled))
+
+    @property
+    def _settled(self) -> bool:
+        """Whether the ledger here is the one that counts."""
+        return self.claim is None or (self._lease is not None and self.claim.lease is self._lease)
+
+    def catch_up(self) -> bool:
+        """Tell the source what it could not be told in the last run: facts, the ledger, reports. Says
+        whether a run is to follow, since the last was held back by that. For the thread that runs the
+        node. Never raises."""
+        try:
+            with run_lock(self.state / "run.lock"):
+                if self._unsent:
+                    self._send_facts(self._facts())
+                file = LedgerFile(self.state / "ledger.json")
+                if self._behind and self._settled:
+                    if file.exists():
+                        self._mirror(file.load())
+                    else:
+                        self._behind = False  # nothing was ever made from here
+        except (RackwrightError, OSError) as error:
+            log.debug("%s: the store is told later: %s", self.node, error)
+        return self.deliver() and self._unvouched
 
     @contextmanager
     def between_runs(self) -> Iterator[tuple[AnyProvider, Any]]:
@@ -188,6 +237,7 @@ class NodeRunner:
     def _run(
         self, secrets: dict[str, str], lease: Lease | None, *, why_run: bool, fresh_facts: bool
     ) -> Report:
+        self._unvouched = False
         file = LedgerFile(self.state / "ledger.json")
         if lease is not None and lease is not self._lease:
             self._begin_tenure(lease, file)
@@ -212,6 +262,7 @@ class NodeRunner:
             # A report that came in the middle of this run would be taken for that of this run, and what
             # this one is cutting for done.
             told = why_run or not self.source.collects or self.deliver()
+            self._unvouched = not told
             bundle, gates = self._gates(bundle)
             if not told:
                 gates = gates.unasked
@@ -275,7 +326,7 @@ class NodeRunner:
         return file
 
     def _mirror(self, ledger: Ledger) -> None:
-        """Raises Unreachable under a lease that is another's by now, and where whoever holds the next one
+        """Raises NotAsked under a lease that is another's by now, and where whoever holds the next one
         would not know what this one is about to make. What is owned already may be mended meanwhile."""
         body = encode(ledger)
         if body == self._mirrored:
@@ -284,10 +335,15 @@ class NodeRunner:
         try:
             self.source.mirror(ledger)
         except RackwrightError as error:
-            news = self._mirrored_owned is None or not _owned(ledger) <= self._mirrored_owned
+            owned = _owned(ledger)
+            news = self._mirrored_owned is None or not owned <= self._mirrored_owned
+            # The store may have taken it all the same: it has this one or the one before.
+            self._mirrored = b""
+            if self._mirrored_owned is not None:
+                self._mirrored_owned &= owned
             if self._lease is not None and (news or not isinstance(error, Temporary)):
                 why = f"the store does not take the ledger, so nothing is sent: {error}"
-                raise Unreachable(why) from error
+                raise NotAsked(why) from error
             log.warning("%s: the ledger is mirrored later: %s", self.node, error)
         else:
             self._mirrored, self._mirrored_owned, self._behind = body, _owned(ledger), False
@@ -344,26 +400,31 @@ class NodeRunner:
 
     def _send_facts(self, found: _FoundFacts | None) -> None:
         if found is None or found.sent:
+            self._unsent = False
             return
         try:
             self.source.send_facts(found.facts)
         except (Unreachable, Permanent) as error:
             # What is refused now is asked for again too: facts must not keep a node from its roles.
             log.warning("%s: its facts are kept for later: %s", self.node, error)
+            self._unsent = isinstance(error, Unreachable)
             return
+        self._unsent = False
         # A site's tree is told of them for this process; a store that comes later has yet to hear.
         self._keep_facts(msgspec.structs.replace(found, sent=self.source.collects))
 
     def _facts(self) -> _FoundFacts | None:
         try:
-            found = msgspec.json.decode((self.state / "facts.json").read_bytes(), type=_FoundFacts)
+            found = typed.decode((self.state / "facts.json").read_bytes(), _FoundFacts)
             if not found.sent:
-                msgspec.json.decode(found.encoded, type=Facts)  # what is to be sent must be facts
+                typed.decode(found.encoded, Facts)  # what is to be sent must be facts
         except (FileNotFoundError, msgspec.DecodeError):
             return None
         return found
 
     def _keep_facts(self, found: _FoundFacts) -> None:
+        if self._dry:
+            return
         # The device tells them again, should a power cut lose them.
         replace(self.state / "facts.json", msgspec.json.encode(found), durable=False)
 
@@ -383,6 +444,7 @@ class NodeRunner:
             why_run=why_run,
             error=masker.text(str(error)),
             kind=kind,  # type: ignore[arg-type]
+            asked=not isinstance(error, NotAsked),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,9 +11,10 @@ import msgspec
 
 from rackwright.engine.files import replace
 from rackwright.engine.ledger import Ledger, decode, encode
+from rackwright.model import typed
 from rackwright.model.address import NODE_NAME
 from rackwright.model.bundle import Bundle, Gates
-from rackwright.model.errors import Permanent, Temporary, Unreachable
+from rackwright.model.errors import NotAsked, Permanent, Temporary, Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.lease import DELEGATE_HOST
 from rackwright.model.report import Report
@@ -72,8 +74,18 @@ class StoreSource:
 
     collects = True
 
-    def __init__(self, client: StoreClient, node: str, credential: str, state: Path) -> None:
+    def __init__(
+        self,
+        client: StoreClient,
+        node: str,
+        credential: str,
+        state: Path,
+        renewed: Callable[[], str] | None = None,
+    ) -> None:
+        """``state`` is the node's own state directory; ``renewed`` gives the credential as it is kept now,
+        should the node have been enrolled anew."""
         self.client, self.node, self.credential = client, node, credential
+        self._renewed = renewed
         self._file = state / "bundle.json"
         self._kept_gates: Gates | None = None
         """As they lie on disk, with the bundle given last."""
@@ -87,6 +99,11 @@ class StoreSource:
         self.hosts = False
         """Whether the node is a host: managed nodes come to it and go."""
 
+    def renew(self) -> None:
+        """The store does not know the credential: take the one that is kept now."""
+        if self._renewed is not None:
+            self.credential = self._renewed() or self.credential
+
     def forget(self) -> None:
         self._file.unlink(missing_ok=True)
         self._kept_gates = self._fresh = None
@@ -96,10 +113,15 @@ class StoreSource:
         self.client.put_facts(self.node, self.credential, facts, epoch=self.epoch)
 
     def bundle(self) -> Bundle:
+        from rackwright.store_http import NotThere
+
         kept = None if self._fresh else self._kept()
         known = self._fresh[1] if self._fresh else kept.etag if kept else ""
         try:
             got = self.client.bundle(self.node, self.credential, known, epoch=self.epoch)
+        except NotThere:
+            self.etag = self.gates_etag = ""  # as at the store: it is woken when it is in the site
+            raise
         except Unreachable as error:
             self._fresh, kept = None, kept or self._kept()
             if kept is None:
@@ -115,7 +137,7 @@ class StoreSource:
             self.hosts = DELEGATE_HOST in bundle.roles
             return bundle
         if kept is None:
-            raise Unreachable(f"the store sent no bundle for {self.node}")
+            raise NotAsked(f"the store sent no bundle for {self.node}")
         # Also when the store is away: an agent that started meanwhile is woken when it is back.
         self.etag, self._kept_gates = kept.etag, kept.gates
         self.hosts = DELEGATE_HOST in kept.bundle.roles
@@ -123,7 +145,7 @@ class StoreSource:
 
     def _kept(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
+            return typed.decode(self._file.read_bytes(), _Kept)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
@@ -137,8 +159,9 @@ class StoreSource:
             if self._fresh is not None or self._kept_gates is None:
                 raise
             # What was verified when we last heard: a server that boots while the store is away must
-            # get its network back.
-            return self._kept_gates.unasked
+            # get its network back. What had to wait meanwhile goes on as soon as the store is back.
+            self.gates_etag = ""
+            return msgspec.structs.replace(self._kept_gates.unasked, stale=True)
         self.gates_etag = etag
         self.fetched += 1
         bundle = self._fresh[0] if self._fresh else None
@@ -151,12 +174,15 @@ class StoreSource:
         return gates
 
     def deliver(self, report: Report) -> None:
-        from rackwright.store_http import NotAllowed
+        from rackwright.store_http import Unfit
 
         try:
             self.client.post_report(self.node, self.credential, report, epoch=report.epoch)
-        except NotAllowed as error:
-            # The report is good: it is taken when the node is enrolled again, or back in the site.
+        except Unfit:
+            raise
+        except Permanent as error:
+            # The report is good: it is taken when the node is enrolled again, or back in the site, or the
+            # store's certificate is in order.
             raise Temporary(str(error)) from error
 
     def mirror(self, ledger: Ledger) -> None:
@@ -177,15 +203,21 @@ def credential(state: Path, client: StoreClient, node: str, token: str) -> str:
     """The node's credential from its state directory, or got with an enrolment token and kept."""
     if not NODE_NAME.fullmatch(node):
         raise Permanent(f"{node!r} cannot be a node's name")  # nor a directory of ours
-    path = state / node / "credential"
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        if not token:
-            raise Permanent(
-                f"{node} is not enrolled here: make a token with `rackwright token create {node}` "
-                "at the store and give it with --token"
-            ) from None
+    if kept := kept_credential(state, node):
+        return kept
+    if not token:
+        raise Permanent(
+            f"{node} is not enrolled here: make a token with `rackwright token create {node}` "
+            "at the store and give it with --token"
+        )
     got = client.enrol(token, node)
-    replace(path, got.encode() + b"\n")
+    replace(state / node / "credential", got.encode() + b"\n")
     return got
+
+
+def kept_credential(state: Path, node: str) -> str:
+    """The node's credential from its state directory; empty when it was never enrolled here."""
+    try:
+        return (state / node / "credential").read_text().strip()
+    except FileNotFoundError:
+        return ""

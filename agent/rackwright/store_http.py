@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from rackwright.model.errors import Permanent, Unknown, Unreachable
+from rackwright.model import typed
+from rackwright.model.errors import NotAsked, Permanent, Unknown
 
 if TYPE_CHECKING:
     import requests
@@ -31,6 +32,10 @@ class NotAllowed(Permanent):
 
 class NotThere(NotAllowed, Unknown):
     """The store knows no such node, host or report."""
+
+
+class Unfit(Permanent):
+    """The store will never take what was sent, whoever sends it."""
 
 
 class WatchRefused(NotAllowed):
@@ -83,7 +88,7 @@ class StoreHttp:
             answer = self._once(method, path, credential, body, headers or {}, read)
         except self._requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise Unreachable(f"{self._url}: TLS failed: {_reason(error)}") from error
+                raise NotAsked(f"{self._url}: TLS failed: {_reason(error)}") from error
             raise Permanent(
                 f"{self._url}: TLS failed: {_reason(error)}; is the store's certificate for this name, "
                 "and signed by an authority that is trusted here (--ca FILE)?"
@@ -91,10 +96,12 @@ class StoreHttp:
         except self._requests.exceptions.ConnectionError as error:
             # A kept connection that the store had closed meanwhile looks the same as a dead store.
             if not again or isinstance(error, self._requests.exceptions.ConnectTimeout):
-                raise Unreachable(f"{self._url}: {_reason(error)}") from error
+                raise NotAsked(f"{self._url}: {_reason(error)}") from error
             return self.send(
                 method, path, credential, body=body, headers=headers, none_for=none_for, read=read, again=False
             )  # fmt: skip
+        except self._requests.exceptions.ReadTimeout as error:
+            raise NotAsked(f"{self._url}: no answer within {read:g} s") from error
         except OSError as error:
             raise _foreign(self._requests, self._url, error) from error
         except ValueError as error:
@@ -143,7 +150,7 @@ class _Bearer:
         return request
 
 
-def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
+def _refusal(url: str, answer: Any) -> Permanent | NotAsked:
     status = answer.status_code
     try:
         said = json.loads(answer.content)
@@ -155,7 +162,7 @@ def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
     hint = f" ({said['hint']})" if said.get("hint") else ""
     text = f"{url}: {said.get('error', f'answered {status}')}{hint}"
     if status >= 500 or status in (408, 429):
-        return Unreachable(text)
+        return NotAsked(text)
     if status < 400:
         return Permanent(f"{url}: answered {status}: this is not a store, or not its address")
     nodes = said.get("nodes")
@@ -165,10 +172,12 @@ def _refusal(url: str, answer: Any) -> Permanent | Unreachable:
         return NotThere(text)
     if status in (401, 403, 404):
         return NotAllowed(text)
+    if status == 413 or (ours and status in (400, 409)):
+        return Unfit(text)
     return Permanent(text)
 
 
-def _foreign(library: Any, url: str, error: OSError) -> Permanent | Unreachable:
+def _foreign(library: Any, url: str, error: OSError) -> Permanent | NotAsked:
     wrong = (
         library.exceptions.InvalidURL,
         library.exceptions.InvalidSchema,
@@ -180,7 +189,7 @@ def _foreign(library: Any, url: str, error: OSError) -> Permanent | Unreachable:
     if not isinstance(error, library.exceptions.RequestException):
         # requests raises a plain OSError for a CA file that is not there.
         return Permanent(f"{url}: {error}")
-    return Unreachable(f"{url}: {_reason(error)}")
+    return NotAsked(f"{url}: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
@@ -189,17 +198,19 @@ def _reason(error: BaseException) -> str:
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror
+        if "timed out" in str(inner):
+            return "timed out"
         wrapped = getattr(inner, "reason", None) or next(iter(inner.args), None)
         inner = wrapped if isinstance(wrapped, BaseException) else inner.__cause__
     return str(error)
 
 
 def decoded(answer: Any, kind: type[T]) -> tuple[T, str]:
-    """What an answer says, as ``kind``, and its ETag. Raises Unreachable when it is not such a thing."""
+    """What an answer says, as ``kind``, and its ETag. Raises NotAsked when it is not such a thing."""
     try:
-        found = msgspec.json.decode(answer.content, type=kind)
+        found = typed.decode(answer.content, kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Unreachable(
+        raise NotAsked(
             f"the store's answer is not a {kind.__name__.lower()} that this version of Rackwright "
             f"reads: {error}"
         ) from error
@@ -207,13 +218,13 @@ def decoded(answer: Any, kind: type[T]) -> tuple[T, str]:
 
 
 def plain_object(answer: Any) -> dict[str, Any]:
-    """The JSON object that an answer holds. Raises Unreachable when it holds none."""
+    """The JSON object that an answer holds. Raises NotAsked when it holds none."""
     try:
         found = json.loads(answer.content)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Unreachable("the store's answer is not what it must be: is this a store?")
+        raise NotAsked("the store's answer is not what it must be: is this a store?")
     return found
 
 

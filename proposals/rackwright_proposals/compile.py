@@ -162,7 +162,13 @@ def _compile(
     )
     documents = as_read
     ports = _port_spelling(nouns)
-    documents = replace(documents, nodes=spell_ports(documents.nodes, ports))
+    spelt = spell_ports(
+        documents.nodes,
+        ports,
+        old.documents.nodes if old else None,
+        old.resolved.documents.nodes if old else None,
+    )
+    documents = replace(documents, nodes=spelt)
     site = the_site(documents, source, readable, problems)
     add_library_roles(documents, nouns, problems, warnings, old.documents if old else None)
     if not readable:

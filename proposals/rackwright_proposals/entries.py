@@ -217,7 +217,7 @@ def _read_addresses(written: Map, key: str, problems: Problems) -> tuple[Value, 
         problems.add(
             f"{key} must be a list of addresses, not {typename(value)}",
             mark,
-            f"write {key}: [{value}]" if isinstance(value, str) else "",
+            f'write {key}: ["{value}"]' if isinstance(value, str) else "",
         )
         return ()
     return tuple(read_value(item, value.at(i), problems) for i, item in enumerate(value))

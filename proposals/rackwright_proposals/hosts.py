@@ -68,7 +68,8 @@ def check_hosts(
     hosts = [name for name, node in nodes.items() if is_host(node, roles[name])]
     if not hosts:
         return
-    add_role = f"deploy {DELEGATE_HOST} on one that can, or offer its network on one of"
+    one_of = "one of " if len(hosts) > 1 else ""
+    add_role = f"deploy {DELEGATE_HOST} on one that can, or offer its network on {one_of}"
     for name, ways in reach.items():
         for way, mark in zip(ways, nodes[name].reach_marks, strict=True):
             if way.at in nodes and way.at not in hosts:
@@ -83,5 +84,5 @@ def check_hosts(
             warnings.add(
                 f"no host with the role {DELEGATE_HOST!r} can reach {name!r}",
                 nodes[name].mark,
-                f"{add_role} {', '.join(sorted(hosts))}",
+                f"{add_role}{', '.join(sorted(hosts))}",
             )

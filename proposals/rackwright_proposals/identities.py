@@ -4,8 +4,8 @@ an IQN. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from rackwright.model.bundle import Bundle
 from rackwright.model.facts import Facts
@@ -46,100 +46,134 @@ def plain_uuid(text: str) -> str:
     return min(text.lower(), "-".join([*turned, *rest]))
 
 
+class Mark(NamedTuple):
+    """One thing by which a node can be recognised."""
+
+    key: Key
+    detail: str = ""
+    """Of a name the whole of it, of a MAC address the port that has it, of a target the name as it is spelt."""
+
+
+Key = tuple[str, str]
+"""What kind of mark, and what it says: ``("mac", "525400000100")``."""
+Spelling = Callable[[str, str], str]
+"""The one name of a port of a node."""
+
+
 class Identities:
     """By what the nodes of a site can be recognised: what the site says, and their facts. What two
     nodes have in common recognises neither."""
 
     def __init__(
-        self,
-        bundles: Mapping[str, Bundle],
-        facts: Mapping[str, Facts],
-        spelling: Callable[[str, str], str],
+        self, marks: Mapping[str, Collection[Mark]], before: Identities | None = None
     ) -> None:
-        """``spelling`` gives the one name of a port of a node."""
-        self._spelling = spelling
-        self._names: dict[str, set[tuple[str, str]]] = {}
-        """First label → (full name, node)."""
-        self._macs: dict[str, dict[str, set[str]]] = {}
-        """MAC address → node → its ports that have it."""
-        self._serials: dict[str, set[str]] = {}
-        self._iqns: dict[str, set[str]] = {}
-        self._targets: dict[str, dict[str, str]] = {}
-        """IQN of a target, in lower case → node that has it → the IQN as that one is spelt."""
-        self._systems = {
-            (node, str(slot)): uuid
-            for node, known in facts.items()
-            for slot, about in _map(known.values.get("systems")).items()
-            for uuid in (_map(about).get("uuid"),)
-            if isinstance(uuid, str)
-        }
-        self._ports: dict[str, frozenset[str]] = {}
-        for node, bundle in bundles.items():
-            values = facts[node].values if node in facts else {}
-            for name in _names(node, values):
-                self._names.setdefault(name.partition(".")[0], set()).add((name, node))
-            for mac, port in _macs(values):
-                spelt = {spelling(node, port)} if port else set()
-                self._macs.setdefault(mac, {}).setdefault(node, set()).update(spelt)
-            for serial in _serials(values):
-                self._serials.setdefault(serial, set()).add(node)
-            for iqn in targets(bundle, values):
-                self._targets.setdefault(iqn.lower(), {}).setdefault(node, iqn)
-            said = _map(values.get("iscsi")).get("initiator")
-            for iqn in (*initiators(bundle), *([said.lower()] if isinstance(said, str) else ())):
-                self._iqns.setdefault(iqn, set()).add(node)
-            self._ports[node] = frozenset(
-                spelling(node, str(port))
-                for key in ("nics", "ports")
-                for port in _map(values.get(key))
-            )
+        """``marks`` are those of each node (`marks_of`). With ``before`` they are those of the nodes that
+        have others than there, and all else is as it is there."""
+        self.marks: dict[str, frozenset[Mark]] = dict(before.marks) if before else {}
+        self._owners: dict[Key, frozenset[tuple[str, str]]] = dict(before._owners) if before else {}
+        """Node and detail of all that have a mark."""
+        for node, now in marks.items():
+            old, new = self.marks.pop(node, frozenset()), frozenset(now)
+            for mark in old - new:
+                left = self._owners[mark.key] - {(node, mark.detail)}
+                self._owners[mark.key] = left
+                if not left:
+                    del self._owners[mark.key]
+            for mark in new - old:
+                known = self._owners.get(mark.key, frozenset())
+                self._owners[mark.key] = known | {(node, mark.detail)}
+            if new:
+                self.marks[node] = new
+
+    def asking(self, spelling: Spelling) -> Asking:
+        """To ask who somebody is."""
+        return Asking(self._owners, spelling)
+
+
+class Asking:
+    """Asks who somebody is, and notes by what that was decided."""
+
+    def __init__(
+        self, owners: Mapping[Key, frozenset[tuple[str, str]]], spelling: Spelling
+    ) -> None:
+        self.asked: set[Key] = set()
+        """As long as nobody gains or loses one of these marks, every answer stays as it is."""
+        self._owners, self._spelling = owners, spelling
+
+    def _of(self, kind: str, key: str) -> frozenset[tuple[str, str]]:
+        self.asked.add((kind, key))
+        return self._owners.get((kind, key), frozenset())
 
     def find(self, peer: str, how: str) -> tuple[str, tuple[str, ...]]:
         """The node that calls itself ``peer``, and which of its ports it may be (none when that is
         not told). An empty name when nobody does, or more than one."""
         if is_mac(peer):
-            owners = self._macs.get(plain_mac(peer), {})
-            if len(owners) != 1:
-                return "", ()
-            ((node, ports),) = owners.items()
-            return node, tuple(sorted(ports))
+            owners = self._of("mac", plain_mac(peer))
+            node = _only(owners)
+            return node, tuple(sorted({port for _, port in owners if port})) if node else ()
         if how == "slot":
             key = plain_uuid(peer) if is_uuid(peer) else peer.lower()
-            return _only(self._serials.get(key, set())), ()
-        if how == "iqn" and peer.lower() in self._iqns:
-            return _only(self._iqns[peer.lower()]), ()
-        if how == "iqn" and peer.lower() in self._targets:
-            spelt = self._targets[peer.lower()]
-            node = _only(set(spelt))
-            return node, (spelt[node],) if node else ()
+            return _only(self._of("serial", key)), ()
+        if how == "iqn":
+            if owners := self._of("iqn", peer.lower()):
+                return _only(owners), ()
+            if owners := self._of("target", peer.lower()):
+                node = _only(owners)
+                return node, tuple(spelt for _, spelt in owners) if node else ()
         return self._by_name(peer.lower().rstrip(".")), ()
 
     def in_slot(self, chassis: str, slot: str) -> str:
         """The node whose UUID the chassis tells of what is in ``slot``; empty when it tells none, or
         nobody's."""
-        uuid = self._systems.get((chassis, slot), "")
-        return self.find(uuid, "slot")[0] if is_uuid(uuid) else ""
+        for _, uuid in self._of("system", f"{chassis}:{slot}"):
+            return self.find(uuid, "slot")[0]
+        return ""
 
     def ports(self, node: str, said: str) -> tuple[str, ...]:
         """Which ports of ``node`` a neighbour may mean by ``said``; none when that is no port."""
         if is_mac(said):
-            return tuple(sorted(self._macs.get(plain_mac(said), {}).get(node, ())))
-        port, known = self._spelling(node, said), self._ports.get(node, frozenset())
+            owners = self._of("mac", plain_mac(said))
+            return tuple(sorted(port for owner, port in owners if owner == node and port))
+        port, known = self._spelling(node, said), self._of("port", node)
         # Some send a description for the port's name. Where the ports are not known, it is believed:
         # the name of a wrong port is seen for one.
-        return (port,) if port in known or not known else ()
+        return (port,) if (node, port) in known or not known else ()
 
     def _by_name(self, name: str) -> str:
-        alike = self._names.get(name.partition(".")[0], set())
-        same = {node for full, node in alike if full == name}
+        alike = self._of("name", name.partition(".")[0])
+        same = {(node, full) for node, full in alike if full == name}
         return _only(same) or _only(
             # With a domain on one side only it is the same name; with two different ones it is not.
-            {node for full, node in alike if "." not in full or "." not in name}
+            {(node, full) for node, full in alike if "." not in full or "." not in name}
         )
 
 
-def _only(nodes: set[str]) -> str:
-    return next(iter(nodes)) if len(nodes) == 1 else ""
+def _only(owners: Collection[tuple[str, str]]) -> str:
+    nodes = {node for node, _ in owners}
+    return nodes.pop() if len(nodes) == 1 else ""
+
+
+def marks_of(bundle: Bundle, facts: Facts | None, spelling: Spelling) -> frozenset[Mark]:
+    """By what the node of ``bundle`` can be recognised."""
+    node, values = bundle.node.name, facts.values if facts else {}
+    marks = {Mark(("name", name.partition(".")[0]), name) for name in _names(node, values)}
+    for mac, port in _macs(values):
+        marks.add(Mark(("mac", mac), spelling(node, port) if port else ""))
+    marks.update(Mark(("serial", serial)) for serial in _serials(values))
+    spelt = {iqn.lower(): iqn for iqn in reversed(targets(bundle, values))}
+    marks.update(Mark(("target", iqn), first) for iqn, first in spelt.items())
+    said = _map(values.get("iscsi")).get("initiator")
+    own = (said.lower(),) if isinstance(said, str) else ()
+    marks.update(Mark(("iqn", iqn)) for iqn in (*initiators(bundle), *own))
+    for key in ("nics", "ports"):
+        marks.update(
+            Mark(("port", node), spelling(node, str(port))) for port in _map(values.get(key))
+        )
+    for slot, about in _map(values.get("systems")).items():
+        uuid = _map(about).get("uuid")
+        if isinstance(uuid, str) and is_uuid(uuid):
+            marks.add(Mark(("system", f"{node}:{slot}"), uuid))
+    return frozenset(marks)
 
 
 def _names(node: str, values: Mapping[str, Any]) -> set[str]:

@@ -32,10 +32,16 @@ class Cabling:
 
 
 def spell_ports(
-    nodes: Mapping[str, NodeDocument], spelling: Callable[[str], str]
+    nodes: Mapping[str, NodeDocument],
+    spelling: Callable[[str], str],
+    before: Mapping[str, NodeDocument] | None = None,
+    spelt: Mapping[str, NodeDocument] | None = None,
 ) -> dict[str, NodeDocument]:
-    """``nodes`` with every port of a switch by its one name, on whichever node the link is written."""
-    switches = {name for name, node in nodes.items() if node.type == "switch"}
+    """``nodes`` with every port of a switch by its one name, on whichever node the link is written.
+
+    ``spelt`` is what came of ``before``: where a node is the same object, what came of it is, too."""
+    switches = _switches(nodes)
+    known = spelt if spelt is not None and before and _switches(before) == switches else {}
 
     def spelled(name: str, end: LinkEnd) -> LinkEnd:
         port = spelling(end.port) if name in switches else end.port
@@ -45,9 +51,15 @@ def spell_ports(
         return replace(end, port=port, peer_port=peer_port)
 
     return {
-        name: replace(node, links=tuple(spelled(name, end) for end in node.links))
+        name: known[name]
+        if name in known and before and before[name] is node
+        else replace(node, links=tuple(spelled(name, end) for end in node.links))
         for name, node in nodes.items()
     }
+
+
+def _switches(nodes: Mapping[str, NodeDocument]) -> set[str]:
+    return {name for name, node in nodes.items() if node.type == "switch"}
 
 
 def connect(nodes: Mapping[str, NodeDocument], commit: str, problems: Problems) -> Cabling:
@@ -61,7 +73,8 @@ def connect(nodes: Mapping[str, NodeDocument], commit: str, problems: Problems) 
                 hint = suggest(end.peer, list(nodes))
                 problems.add(f"there is no node {end.peer!r} to link to", end.peer_mark, hint)
             elif end.peer == node.name:
-                problems.add(f"{node.name!r} is linked to itself", end.peer_mark)
+                hint = "name the node at the other end of the cable"
+                problems.add(f"{node.name!r} is linked to itself", end.peer_mark, hint)
             elif not _taken(node.name, end, used, problems):
                 origin = origin_of(end.mark, commit)
                 links.append(SiteLink(node.name, end.port, end.peer, end.peer_port, origin))

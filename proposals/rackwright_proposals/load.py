@@ -190,7 +190,8 @@ class _Reader:
             top.key = None
         elif isinstance(top.data, Map) and event.value in top.data:
             first = top.data.key_at(event.value)
-            self.problems.add(f"the key {event.value!r} stands twice, first at {first}", mark)
+            message = f"the key {event.value!r} stands twice, first at {first}"
+            self.problems.add(message, mark, "leave one of them out, or put both into one")
             top.key = None
 
     def _open(self, event: Any, data: Map | Seq) -> None:

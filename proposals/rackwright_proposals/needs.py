@@ -33,7 +33,7 @@ def resolve(node: str, item: Rendered, nodes: Nodes, problems: Problems) -> tupl
                 continue
             found.append(Need(address=named))
         elif needed is item:
-            problems.add(f"{key} needs itself", mark, node=node)
+            problems.add(f"{key} needs itself", mark, "leave this need out", node)
         else:
             found.append(Need(address=named, digest="" if where == node else needed.digest))
     return tuple(sorted(found, key=lambda need: need.address))

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from rackwright.model.bundle import Bundle
 from rackwright_proposals.evidence import OLD, Found, LinkState
-from rackwright_proposals.identities import Identities
+from rackwright_proposals.identities import Identities, marks_of
 from rackwright_proposals.names import natural
+from rackwright_proposals.sightings import Spelling
 
 TRANSIT = frozenset({"switch", "chassis"})
 """Types of nodes that pass frames on."""
@@ -155,12 +156,13 @@ class _Seen:
         spelling: Callable[[str], str],
     ) -> None:
         self._bundles, self._found, self._spelling = bundles, found, spelling
-        known = {host: found[host].facts for host in hosts if host in found}
-        self._who = Identities(
-            {host: bundles[host] for host in known},
-            known,
-            lambda node, port: spelling(port) if bundles[node].node.type == "switch" else port,
-        )
+        spelt = Spelling({name: bundle.node for name, bundle in bundles.items()}, spelling)
+        marks = {
+            host: marks_of(bundles[host], found[host].facts, spelt)
+            for host in hosts
+            if host in found
+        }
+        self._who = Identities(marks).asking(spelt)
         self._oldest = max((item.at for item in found.values()), default=0.0) - OLD
 
     def by(self, node: str) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.resource import Resource, secret_fields, to_data
 from rackwright.model.secret import MARKER
 from rackwright_proposals.names import nearest
@@ -53,11 +54,11 @@ def alias_of(noun: type[Resource]) -> str:
 def convert(value: Any, kind: Any) -> Converted:
     """``value`` as ``kind``. Digits are taken for a number where only a number fits."""
     try:
-        return Converted(msgspec.to_builtins(msgspec.convert(value, kind)))
+        return Converted(msgspec.to_builtins(typed.convert(value, kind)))
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
         if isinstance(value, str) and _WHOLE.fullmatch(value):
             try:
-                return Converted(msgspec.to_builtins(msgspec.convert(int(value), kind)))
+                return Converted(msgspec.to_builtins(typed.convert(int(value), kind)))
             except (msgspec.ValidationError, ValueError, TypeError, OverflowError):
                 pass
         return Converted(None, str(error) or type(error).__name__)
@@ -103,7 +104,7 @@ def build(noun: type[Resource], name: str, given: Mapping[str, Any]) -> Resource
     """The resource, or everything that is wrong with it. None means "not declared"."""
     data = {key: value for key, value in given.items() if value is not None}
     try:
-        made = msgspec.convert({**data, "name": name}, noun)
+        made = typed.convert({**data, "name": name}, noun)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
         return _field_by_field(noun, name, data, str(error))
     return _in_clear(noun, to_data(made)) or made
@@ -124,7 +125,7 @@ def _field_by_field(
     if wrong:
         return wrong
     try:
-        made = msgspec.convert(right, noun)
+        made = typed.convert(right, noun)
     except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
         return [Wrong("", f"{noun.kind}/{name}: {str(error) or whole}")]
     return _in_clear(noun, to_data(made)) or made

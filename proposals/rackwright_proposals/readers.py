@@ -254,8 +254,9 @@ def _trusted(port: str, written: Map, problems: Problems) -> bool:
         return False
     trusted = bool(written["trust"] == "declared")
     if not trusted:
+        message = f"trust of the link of {port} can only be declared, not {written['trust']!r}"
         hint = "leave it out to go by what the devices see"
-        problems.add(f"trust of the link of {port} can only be declared", written.at("trust"), hint)
+        problems.add(message, written.at("trust"), hint)
     return trusted
 
 

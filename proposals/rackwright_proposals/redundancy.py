@@ -20,6 +20,7 @@ KINDS = {"pdu": "feeds", "switch": "uplinks", "san": "paths"}
 TYPE_AT = {"switch": "port", "pdu": "outlet", "chassis": "blade", "san": "target"}
 """How the resource at a link's end is called where the site declares none there."""
 natural = lru_cache(maxsize=1 << 16)(_natural)
+_SHARED = ("lag/", "vlan/")
 
 
 class End(NamedTuple):
@@ -36,7 +37,10 @@ class Side(NamedTuple):
     far: End
 
 
-Link = frozenset[End]
+Cut = frozenset[End]
+"""What takes a turn: a link, by its two ends; or what several links run through, a LAG or a VLAN, by its
+node and ``type/name``."""
+Link = Cut
 
 
 class Group(NamedTuple):
@@ -49,7 +53,7 @@ class Group(NamedTuple):
 
 
 class Health(NamedTuple):
-    """What is known of one side."""
+    """What is known of one side, or of what several run through."""
 
     at: str
     """How the far end is called: the whole address of what is declared there."""
@@ -68,6 +72,8 @@ class Health(NamedTuple):
     """Something that is pending was as it is wanted once, or was begun, and is not known to be so."""
     bound: bool = False
     """A run that was told it had the turn may still be cutting, whatever is pending by now."""
+    first: tuple[str, ...] = ()
+    """Whole addresses of what must have changed before this, on its own node, and has not."""
 
     @property
     def good(self) -> bool:
@@ -129,9 +135,27 @@ class Groups:
         found.pop(link, None)
         return found
 
+    def beside(self, links: Collection[Link]) -> dict[Link, Side]:
+        """The other sides of all groups that ``links`` are in."""
+        found = self._of(group for link in links for group, _ in self.by_link.get(link, ()))
+        return {link: side for link, side in found.items() if link not in links}
+
+    def clash(self, one: frozenset[Link], other: frozenset[Link]) -> bool:
+        """Whether to cut both at once would cut more sides of some group than either does alone."""
+        fewer = one if len(one) < len(other) else other
+        for link in fewer:
+            for group, _ in self.by_link.get(link, ()):
+                sides = {frozenset(side) for side in group.sides}
+                mine, theirs = sides & one, sides & other
+                if mine and theirs and not (mine <= theirs or theirs <= mine):
+                    return True
+        return False
+
     def explain(self, one: str, port: str, other: str, other_port: str) -> str:
         """What two ports are to each other in words: ``the two are web1's uplinks``; empty when
-        nothing."""
+        nothing. In the place of a port there may be a LAG or a VLAN: ``vlan/20``."""
+        if port.startswith(_SHARED) or other_port.startswith(_SHARED):
+            return "what is redundant runs through both" if one != other else ""
         for group in self.by_node.get(one, ()):
             ours = {side for side in group.sides if End(one, port) in side}
             theirs = {side for side in group.sides if End(other, other_port) in side}
@@ -145,27 +169,25 @@ class Groups:
         return {frozenset(side): side for group in groups for side in group.sides}
 
 
-HealthOf = Callable[[Link, Side], Health]
-
-
 class Round(NamedTuple):
-    """Whose turn it is among some links."""
+    """Whose turn it is among some cuts."""
 
-    holders: frozenset[Link]
+    holders: frozenset[Cut]
     """Those that have it."""
-    waits: Mapping[Link, tuple[str, ...]]
-    """Of those that must not be cut, though they are to change: whole addresses of what must be verified
+    waits: Mapping[Cut, tuple[str, ...]]
+    """Of those that must not be made, though they are to change: whole addresses of what must be verified
     first."""
 
 
 def take_turns(
-    groups: Groups,
-    links: Mapping[Link, Side],
-    holders: Collection[Link],
-    health: HealthOf,
+    cuts: Collection[Cut],
+    holders: Collection[Cut],
+    health: Callable[[Cut], Health],
+    mates: Callable[[Cut], Iterable[Cut]],
     depth: Callable[[str], int],
 ) -> Round:
-    """Whose turn it is among ``links`` from now on; ``holders`` are all that have had it until now.
+    """Whose turn it is among ``cuts`` from now on; ``holders`` are all that have had it until now, and
+    ``mates`` what must not be cut together with one.
 
     It is kept until the side is as it is to be. It is given to one that is not, when no other side of
     its groups has it, is known to be ill, or comes before it: what failed, then what nobody has
@@ -173,47 +195,56 @@ def take_turns(
     waits with it while another side is ill, unless both have failed.
 
     Who could do nothing with it does not get it, and lets others go first: what these wait for might wait
-    for them.
+    for them. So does who must wait for what is ill.
     """
 
-    def place(link: Link, about: Health) -> tuple[object, ...]:
-        deepest = max((depth(address) for address in about.pending), default=0)
-        ill_first = not about.failed
-        return (
-            ill_first,
-            about.known,
-            deepest,
-            *(natural(text) for end in sorted(link) for text in end),
-        )
+    def is_broken(about: Health, own: Health) -> bool:
+        if about.failed and not own.failed:
+            return True
+        return about.stuck and about.lost and not own.lost
 
-    kept = {link for link in holders if link in groups.by_link}
+    def hindered(cut: Cut, by: Cut) -> bool:
+        """By another than ``by``, which might have to go first to mend that one."""
+        if cut not in broken:
+            own = health(cut)
+            broken[cut] = {mate for mate in mates(cut) if is_broken(health(mate), own)}
+        return bool(broken[cut] - {by})
+
+    def place(cut: Cut) -> tuple[object, ...]:
+        if cut not in places:
+            about = health(cut)
+            places[cut] = (
+                not about.failed,
+                about.known,
+                max((depth(address) for address in about.pending), default=0),
+                *(natural(text) for end in sorted(cut) for text in end),
+            )
+        return places[cut]
+
+    broken: dict[Cut, set[Cut]] = {}
+    places: dict[Cut, tuple[object, ...]] = {}
+    kept = set(holders)
     kept -= {
-        link
-        for link, side in links.items()
-        if link in kept and not ((about := health(link, side)).pending or about.bound)
+        cut for cut in cuts if cut in kept and not ((about := health(cut)).pending or about.bound)
     }
-    wanting = sorted(
-        (link not in kept, place(link, about), link)
-        for link, side in links.items()
-        if (about := health(link, side)).pending
-    )
-    waits: dict[Link, tuple[str, ...]] = {}
-    for _, mine, link in wanting:
-        has, own = link in kept, health(link, links[link])
+    wanting = sorted((cut not in kept, place(cut), cut) for cut in cuts if health(cut).pending)
+    waits: dict[Cut, tuple[str, ...]] = {}
+    for _, mine, cut in wanting:
+        has, own = cut in kept, health(cut)
         if own.stuck and not has:
-            waits[link] = ()
+            waits[cut] = own.first
             continue
         first: dict[str, None] = {}
-        for mate, side in groups.mates(link).items():
-            about = health(mate, side)
-            ill = about.away or (bool(about.failed) and not own.failed)
-            ill = ill or (about.stuck and about.lost and not own.lost)
+        for mate in mates(cut):
+            about = health(mate)
             able = bool(about.pending) and not about.stuck
-            before = able and (own.stuck if has else place(mate, about) < mine)
-            if ill or before or (not has and mate in kept):
+            earlier = able and place(mate) < mine and not hindered(mate, cut)
+            # What runs through a LAG or in a VLAN may turn out to be more than it was.
+            before = (able and own.stuck) or (earlier and mate in kept) if has else earlier
+            if about.away or is_broken(about, own) or before or (not has and mate in kept):
                 first |= dict.fromkeys((*about.pending, *about.failed) or (about.at,))
         if first:
-            waits[link] = tuple(sorted(first, key=natural))
+            waits[cut] = tuple(sorted(first, key=natural))
         else:
-            kept.add(link)
-    return Round(frozenset(link for link in links if link in kept), waits)
+            kept.add(cut)
+    return Round(frozenset(cut for cut in cuts if cut in kept), waits)

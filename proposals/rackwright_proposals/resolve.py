@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rackwright.model.bundle import Origin
 from rackwright.model.site import Node
+from rackwright_proposals.addresses import check_addresses
 from rackwright_proposals.containment import Containment, contain
 from rackwright_proposals.documents import (
     Documents,
@@ -112,6 +113,7 @@ def resolve_site(
                 f"nobody converges node {name!r}: it has neither a reach nor a platform", node.mark
             )
     check_hosts(nodes, reach, deploys.roles, warnings)
+    check_addresses(nodes, reach, containment.parents, problems, warnings)
     attributes = _Merger(site, documents, deploys, problems).merge_all(nodes)
     if old:
         attributes |= {

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.bundle import Asked, Bundle, askers
 from rackwright_proposals.rollouts import Course, Rollout, Share, judge, waves_of
 
@@ -172,7 +173,7 @@ def with_rollouts(host: str, asked: Askers, rollouts: Collection[str]) -> Askers
 
 def owned_of(ledger: bytes) -> Owned:
     """Of a ledger (JSON). Raises msgspec.ValidationError or ValueError for what is none."""
-    return msgspec.json.decode(ledger, type=Owned)
+    return typed.decode(ledger, Owned)
 
 
 def host_of(
@@ -287,6 +288,18 @@ class Rolling:
                 _, why = max(closed) if leaving else min(closed)
                 found.update(dict.fromkeys(addresses, why))
         return found
+
+    def places(self, name: str) -> dict[str, tuple[tuple[str, int], ...]]:
+        """What of the host ``name`` is not as declared → the rollouts for which it counts, each with its
+        wave there, counted from 0."""
+        return {
+            address: tuple(
+                (proposal, self.courses[proposal].number[node])
+                for proposal, node in self._counts_for(asked, leaving)
+            )
+            for asked, leaving, addresses in self._hosts.get(name, _NOTHING).held
+            for address in addresses
+        }
 
     def front(self, proposal: str) -> tuple[str, ...]:
         """What all that is held by the rollout of ``proposal`` waits for: whole addresses, and the names

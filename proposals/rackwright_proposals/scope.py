@@ -147,10 +147,10 @@ class NodeScope:
         if link is None:
             if not self.world.cabled:
                 raise NoLink(str(port))
-            hint = suggest(str(port), list(self._links), "linked ports are")
-            raise ExpressionError(
-                f"port {port!r} of {self.name} has no link", hint or f"{self.name} has no links"
-            )
+            near = suggest(str(port), list(self._links), "linked ports are") or "none is linked yet"
+            stop = "" if near.endswith("?") else ";"
+            hint = f"{near}{stop} a link is declared under `links` of one of its two nodes"
+            raise ExpressionError(f"port {port!r} of {self.name} has no link", hint)
         return self._view(link)
 
     def neighbours(self) -> tuple[str, ...]:

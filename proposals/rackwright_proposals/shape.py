@@ -53,7 +53,8 @@ def as_map(of: str, document: Map, key: str, problems: Problems) -> Map:
     if isinstance(value, Map):
         return value
     if key in document:
-        problems.add(f"{key} of {of} must be a map, not {typename(value)}", document.at(key))
+        hint = f"leave {key} out where there is nothing to say" if value is None else ""
+        problems.add(f"{key} of {of} must be a map, not {typename(value)}", document.at(key), hint)
     return Map(document.at(key))
 
 

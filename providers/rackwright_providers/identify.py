@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright.model.site import Http, Serial, Snmp, Ssh, Way
 from rackwright.provider import AnyProvider, Registry, Surroundings
@@ -261,6 +262,6 @@ def _over_http(way: Way, around: Surroundings, known: tuple[Candidate, ...]) -> 
 
 def _options(way: Way, kind: Any) -> Any:
     try:
-        return msgspec.convert(way.options, kind)
+        return typed.convert(way.options, kind)
     except msgspec.ValidationError as error:
         raise Permanent(f"{way.transport}: {error}") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.snmp_agent import Gauge, Path
+from rackwright_sim.snmp_objects import Gauge, Path
 from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 from rackwright_sim.snmp_pdu_unit import Number, Outlet, PduOptions, Phase, Unit, Verb
 

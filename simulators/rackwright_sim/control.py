@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import Counters as IosCounters
+from rackwright_sim.ios_counters import Counters as IosCounters
 from rackwright_sim.ios_device import IosDevice
 
 PATIENCE = 30

@@ -8,7 +8,7 @@ from rackwright_sim import modal_accounts
 from rackwright_sim.eos_config import Config, Port, User
 from rackwright_sim.eos_session import EosSession
 from rackwright_sim.ios_config import ALL_VLANS, BadVlanList, parse_vlans
-from rackwright_sim.ios_session import CliError
+from rackwright_sim.ios_reply import CliError
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rackwright_sim.eos_config import Config
-from rackwright_sim.eos_device import EosDevice
-from rackwright_sim.ios_grammar import Grammar
-from rackwright_sim.ios_session import CliError, apply_filter
+from rackwright_sim.eos_switch import EosSwitch
+from rackwright_sim.ios_filter import apply_filter
+from rackwright_sim.ios_reply import CliError
 from rackwright_sim.modal_device import ModalDevice
 from rackwright_sim.modal_session import ModalSession
 
@@ -43,9 +43,9 @@ class EosSession(ModalSession):
         "copy": "save",
     }
 
-    device: EosDevice
+    device: EosSwitch
 
-    def __init__(self, device: EosDevice, origin: str = "console", username: str = "") -> None:
+    def __init__(self, device: EosSwitch, origin: str = "console", username: str = "") -> None:
         super().__init__(device, origin, username)
         self.privileged = False
         self.name = ""
@@ -53,12 +53,6 @@ class EosSession(ModalSession):
         self.vlans: frozenset[int] = frozenset()
         self.loading: Config | None = None
         """At boot: what is configured instead of a session."""
-
-    @property
-    def grammars(self) -> Mapping[str, Grammar]:
-        from rackwright_sim.eos_commands import GRAMMARS  # its actions need this module
-
-        return GRAMMARS
 
     @property
     def config(self) -> Config:
@@ -91,11 +85,11 @@ class EosSession(ModalSession):
 
 def make(device: ModalDevice, origin: str, username: str) -> EosSession:
     """A session of an EOS-like switch."""
-    assert isinstance(device, EosDevice)  # noqa: S101  its servers are made for it
+    assert isinstance(device, EosSwitch)  # noqa: S101  its servers are made for it
     return EosSession(device, origin, username)
 
 
-def load(device: EosDevice, blank: Config, text: str) -> Config:
+def load(device: EosSwitch, blank: Config, text: str) -> Config:
     """``blank`` with the configuration of ``text`` taken in, as at boot."""
     session = EosSession(device)
     session.mode, session.loading = "config", blank

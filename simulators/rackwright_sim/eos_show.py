@@ -7,7 +7,7 @@ from typing import Any
 
 from rackwright_sim.eos_configure import seconds
 from rackwright_sim.eos_session import EosSession, Shown
-from rackwright_sim.ios_session import CliError, Reply
+from rackwright_sim.ios_reply import CliError, Reply
 
 VERSION = "4.32.2F"
 GIGABIT = 10_000_000_000

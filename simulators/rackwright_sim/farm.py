@@ -13,7 +13,8 @@ import signal
 from pathlib import Path
 
 from rackwright_sim.control import Control
-from rackwright_sim.ios_device import IosDevice, IosOptions
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import IosOptions
 from rackwright_sim.ios_ssh import IosSsh
 
 

@@ -16,7 +16,8 @@ from rackwright_sim.ios_config import (
     parse_vlans,
     short_name,
 )
-from rackwright_sim.ios_session import CliError, IosSession
+from rackwright_sim.ios_reply import CliError
+from rackwright_sim.ios_session import IosSession
 
 VLAN_NAME = 32
 _QUOTED = re.compile(r'"([^"]+)"')

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rackwright_sim.ios_session import IosSession, Reply
+from rackwright_sim.ios_reply import Reply
+from rackwright_sim.ios_session import IosSession
 
 PASSWORD_TRIES = 3
 

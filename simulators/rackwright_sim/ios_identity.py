@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rackwright_sim.ios_device import IosDevice
-    from rackwright_sim.ios_session import IosSession
+from rackwright_sim.ios_session import IosSession
+from rackwright_sim.ios_switch import IosSwitch
 
 _COPYRIGHT = """\
 This product contains cryptographic features and is subject to United
@@ -31,7 +29,7 @@ def inventory(session: IosSession) -> str:
     )
 
 
-def _model(device: IosDevice) -> str:
+def _model(device: IosSwitch) -> str:
     return "C9200L-24T-4G" if len(device.options.port_names) <= 24 else "C9200L-48T-4G"
 
 

@@ -24,7 +24,8 @@ _NUMBERED = re.compile(r"GigabitEthernet1/0/(\d+)")
 
 def cisco_ios(node: SimNode, state: Path | None) -> Making:
     """Over SSH, or on a line of its console."""
-    from rackwright_sim.ios_device import IosDevice, IosOptions, LldpNeighbour
+    from rackwright_sim.ios_device import IosDevice
+    from rackwright_sim.ios_options import IosOptions, LldpNeighbour
     from rackwright_sim.ios_serial import IosSerial
     from rackwright_sim.ios_ssh import IosSsh
 

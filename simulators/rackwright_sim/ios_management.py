@@ -6,7 +6,8 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 
 from rackwright_sim.ios_accounts import TYPES, Account, hashed
-from rackwright_sim.ios_session import CliError, IosSession, Reply
+from rackwright_sim.ios_reply import CliError, Reply
+from rackwright_sim.ios_session import IosSession
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _HASHED = re.compile(r"[589] (\$[589]\$\S+)")

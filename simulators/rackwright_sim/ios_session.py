@@ -5,19 +5,18 @@ Pure: `IosSession.run` takes a line and gives a `Reply`. Echo, paging and time a
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from rackwright_sim.ios_config import BadVlanList, Config, default_vlan_name, parse_vlans
-from rackwright_sim.ios_device import WRITING, IosDevice
+from rackwright_sim.ios_config import Config, default_vlan_name
+from rackwright_sim.ios_counters import WRITING
+from rackwright_sim.ios_filter import apply_filter
 from rackwright_sim.ios_grammar import Match, Mismatch
+from rackwright_sim.ios_reply import BREAK, END, CliError, Reply, refuses
+from rackwright_sim.ios_switch import IosSwitch
 
 PROMPT_NAME = 20  # configuration prompts show this much of the hostname
-BREAK, END = "\x03", "\x1a"
 _DO = re.compile(r"\s*do\s+(?=\S)")
-_FILTERS = ("begin", "exclude", "include", "section")
 _PROMPTS = {
     "archive": "config-archive",
     "vlan": "config-vlan",
@@ -36,34 +35,12 @@ _KINDS = {
 _INVALID = "% Invalid input detected at '^' marker."
 
 
-class CliError(Exception):
-    """The device refuses a line that it understood; the text is what it answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a line answers, in this order: `text`, a wait of `pause` seconds, what `then` answers."""
-
-    text: str = ""
-    pause: float = 0.0
-    then: Callable[[], Reply] | None = None
-    question: str = ""
-    """Instead of the prompt: what is asked. The next line goes to `answer`."""
-    answer: Callable[[str], Reply] | None = None
-    hidden: bool = False
-    """The answer is not echoed."""
-    close: bool = False
-    """The session ends in order."""
-    cut: bool = False
-    """The session is gone at once, without a word."""
-
-
 class IosSession:
     """A logged-in line. ``origin`` names it in log messages: ``console`` or ``vty0 (10.0.0.9)``."""
 
     def __init__(
         self,
-        device: IosDevice,
+        device: IosSwitch,
         origin: str = "console",
         username: str = "",
         *,
@@ -146,11 +123,9 @@ class IosSession:
 
         A submode that does not know the line leaves it to the global mode. Raises CliError.
         """
-        from rackwright_sim.ios_commands import GRAMMARS  # its actions need this module
-
-        found = GRAMMARS[self.mode].match(line, self.config)
+        found = self.device.grammars[self.mode].match(line, self.config)
         if isinstance(found, Mismatch) and self.mode != "config":
-            wider = GRAMMARS["config"].match(line, self.config)
+            wider = self.device.grammars["config"].match(line, self.config)
             if isinstance(wider, Match):
                 self.enter("config")
                 found = wider
@@ -163,12 +138,10 @@ class IosSession:
 
     def following(self, line: str) -> list[str]:
         """What can follow ``line``, for ``?``."""
-        from rackwright_sim.ios_commands import GRAMMARS  # its actions need this module
-
         mode = self.mode
         if mode == "exec":
             mode = "privileged" if self.privileged else "user"
-        return GRAMMARS[mode].following(line)
+        return self.device.grammars[mode].following(line)
 
     def _noted(self, reply: Reply) -> Reply:
         self._answer = reply.answer
@@ -182,10 +155,8 @@ class IosSession:
         return self._configure_counted(line)
 
     def _execute(self, line: str) -> Reply:
-        from rackwright_sim.ios_commands import GRAMMARS  # its actions need this module
-
         command, bar, filter_ = line.partition("|")
-        grammar = GRAMMARS["privileged" if self.privileged else "user"]
+        grammar = self.device.grammars["privileged" if self.privileged else "user"]
         found = grammar.match(command, self.config)
         if isinstance(found, Mismatch):
             self._count("other", line, rejected=True)
@@ -272,7 +243,7 @@ class IosSession:
                 self.config.vlans[vlan] = name or default_vlan_name(vlan)
 
 
-def load(device: IosDevice, blank: Config, text: str) -> Config:
+def load(device: IosSwitch, blank: Config, text: str) -> Config:
     """``blank`` with the configuration of ``text`` taken in, as at boot: what is not known there
     is passed over."""
     session = IosSession(device, config=blank)
@@ -286,57 +257,3 @@ def load(device: IosDevice, blank: Config, text: str) -> Config:
             continue
     session.enter("config")
     return blank
-
-
-def refuses(pattern: str, line: str) -> bool:
-    """Whether `Faults.reject_only` says so of ``line``. A list of VLANs counts as one line for each
-    of them, so ``vlan 666$`` refuses ``vlan 600-700`` too."""
-    if not pattern:
-        return False
-    said = line.strip()
-    lines = [said]
-    if found := _VLAN_LIST.fullmatch(said):
-        with contextlib.suppress(BadVlanList):  # it will be refused for that
-            lines += [f"{found[1] or ''}vlan {vlan}" for vlan in parse_vlans(found[2])]
-    return any(re.search(pattern, one) for one in lines)
-
-
-_VLAN_LIST = re.compile(r"(no )?vlan (\S+)")
-
-
-def apply_filter(filter_: str, text: str) -> str | None:
-    """The lines of ``text`` that ``include RE`` and its like let through; None when it is none."""
-    word, _, pattern = filter_.strip().partition(" ")
-    names = [name for name in _FILTERS if word and name.startswith(word.lower())]
-    if len(names) != 1 or not pattern:
-        return None
-    try:
-        wanted = re.compile(pattern.strip())
-    except re.error:
-        wanted = re.compile(re.escape(pattern.strip()))
-    lines = text.splitlines()
-    match names[0]:
-        case "include":
-            kept = [line for line in lines if wanted.search(line)]
-        case "exclude":
-            kept = [line for line in lines if not wanted.search(line)]
-        case "begin":
-            first = next((n for n, line in enumerate(lines) if wanted.search(line)), len(lines))
-            kept = lines[first:]
-        case _:
-            kept = _sections(lines, wanted)
-    return "".join(f"{line}\n" for line in kept)
-
-
-def _sections(lines: list[str], wanted: re.Pattern[str]) -> list[str]:
-    kept: list[str] = []
-    inside = -1
-    for line in lines:
-        depth = len(line) - len(line.lstrip())
-        if inside >= 0 and depth > inside:
-            kept.append(line)
-            continue
-        inside = depth if wanted.search(line) else -1
-        if inside >= 0:
-            kept.append(line)
-    return kept

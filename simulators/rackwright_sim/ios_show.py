@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING
 
 from rackwright_sim.ios_config import ALL_VLANS, RESERVED_VLANS, short_name, vlan_ranges
-
-if TYPE_CHECKING:
-    from rackwright_sim.ios_device import IosDevice
-    from rackwright_sim.ios_session import IosSession
+from rackwright_sim.ios_session import IosSession
+from rackwright_sim.ios_switch import IosSwitch
 
 VLAN_PORTS_WIDTH = 32
 TRUNK_LINE_WIDTH = 80
@@ -173,7 +170,7 @@ def interfaces(session: IosSession, only: str = "") -> str:
     return "\n".join(line for name in names for line in _interface(session.device, name)) + "\n"
 
 
-def _interface(device: IosDevice, name: str) -> Iterator[str]:
+def _interface(device: IosSwitch, name: str) -> Iterator[str]:
     config, mac = device.running, device.mac(name)
     if svi := config.svis.get(name):
         state = "administratively down, line protocol is down" if svi.shutdown else _UP

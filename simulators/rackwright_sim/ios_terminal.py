@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rackwright_sim.ios_device import IosDevice
-from rackwright_sim.ios_session import BREAK, END, IosSession, Reply
+from rackwright_sim.ios_reply import BREAK, END, Reply
+from rackwright_sim.ios_session import IosSession
 
 MORE = " --More-- "
 MORE_GONE = "\b" * 9 + " " * 8 + "\b" * 9

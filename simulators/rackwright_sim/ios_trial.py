@@ -5,9 +5,10 @@ After *Configuration Rollback Confirmed Change* of Cisco's Managing Configuratio
 
 from __future__ import annotations
 
-from rackwright_sim.ios_device import Trial
 from rackwright_sim.ios_exec import configure_terminal
-from rackwright_sim.ios_session import CliError, IosSession
+from rackwright_sim.ios_reply import CliError
+from rackwright_sim.ios_session import IosSession
+from rackwright_sim.ios_switch import Trial
 
 NOTHING = "%No Rollback Confirmed Change pending"
 

@@ -258,14 +258,7 @@ class FrrSerial:
         elif self.link.exists():
             raise FileExistsError(f"{self.link} is there already, and is no link of a simulator")
         self._loop = asyncio.get_running_loop()
-        self._master, slave = os.openpty()
-        self._pty = os.ttyname(slave)
-        tty.setraw(slave)  # who echoes is the router
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        self._line = Line(self.device, self._write, self._gone, console=True)
-        self._line.start()
-        self._await_client()
+        self._open()
         self.link.parent.mkdir(parents=True, exist_ok=True)
         self.link.symlink_to(self._pty)
 
@@ -273,11 +266,7 @@ class FrrSerial:
         """Close the console and take the link away."""
         if self._master < 0:
             return
-        if self._waiting:
-            self._waiting.cancel()
-        self._loop.remove_reader(self._master)
-        self._loop.remove_writer(self._master)
-        self._out.clear()
+        self._let_go()
         os.close(self._master)
         self._master = -1
         if self.link.is_symlink() and str(self.link.readlink()) == self._pty:
@@ -296,12 +285,34 @@ class FrrSerial:
             self._loop.call_soon(self._hang_up)
 
     def _hang_up(self) -> None:
-        """A new pty in place of the old one, as when an adapter is pulled and put back."""
-        self._loop.create_task(self._again())
+        """A new pty in place of the old one, as when an adapter is pulled and put back. It is there before
+        the client notices."""
+        if self._master < 0:
+            return
+        old = self._master
+        self._let_go()
+        self._open()
+        fresh = self.link.with_name(f"{self.link.name}.new")
+        fresh.symlink_to(self._pty)
+        fresh.replace(self.link)
+        os.close(old)
 
-    async def _again(self) -> None:
-        await self.stop()
-        await self.start()
+    def _open(self) -> None:
+        self._master, slave = os.openpty()
+        self._pty = os.ttyname(slave)
+        tty.setraw(slave)  # who echoes is the router
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._line = Line(self.device, self._write, self._gone, console=True)
+        self._line.start()
+        self._await_client()
+
+    def _let_go(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+        self._loop.remove_reader(self._master)
+        self._loop.remove_writer(self._master)
+        self._out.clear()
 
     def _events(self) -> int:
         poll = select.poll()

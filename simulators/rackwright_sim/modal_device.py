@@ -6,13 +6,15 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import ArpEntry, Counters, LldpNeighbour, MacEntry
+from rackwright_sim.ios_counters import Counters
+from rackwright_sim.ios_grammar import Grammar
+from rackwright_sim.ios_options import ArpEntry, LldpNeighbour, MacEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,11 @@ class ModalDevice:
         self._kept: dict[str, str] = {}
         if state and state.exists():
             self._kept = json.loads(state.read_text())
+
+    @property
+    def grammars(self) -> Mapping[str, Grammar]:
+        """What the command line knows, by mode; ``user`` and ``exec`` are outside of configuration."""
+        raise NotImplementedError
 
     @property
     def startup(self) -> str | None:

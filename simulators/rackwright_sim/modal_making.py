@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rackwright_sim.ios_device import LldpNeighbour
+from rackwright_sim.ios_options import LldpNeighbour
 from rackwright_sim.making import (
     Making,
     SimNode,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from rackwright_sim.ios_grammar import Action, Grammar, Match, Mismatch
-from rackwright_sim.ios_session import BREAK, END, CliError, Reply, refuses
+from rackwright_sim.ios_reply import BREAK, END, CliError, Reply, refuses
 from rackwright_sim.modal_device import ModalDevice
 
 LEAVING = ("end", "exit")
@@ -38,11 +38,6 @@ class ModalSession:
         """The line that led to this submode; `Faults.reject_only` is looked for in both."""
         self._answer: Callable[[str], Reply] | None = None
         self._configured = 0
-
-    @property
-    def grammars(self) -> Mapping[str, Grammar]:
-        """By mode; ``user`` and ``exec`` are outside of configuration."""
-        raise NotImplementedError
 
     @property
     def config(self) -> Any:
@@ -96,14 +91,14 @@ class ModalSession:
 
     def following(self, line: str) -> list[str]:
         """What can follow ``line``, for ``?``."""
-        return self.grammars[self._mode].following(line)
+        return self.device.grammars[self._mode].following(line)
 
     def take(self, line: str) -> Any:
         """One configuring line; a submode leaves what it does not know to the global mode. A
         `Mismatch` when nobody knows it. Raises CliError."""
-        found = self.grammars[self.mode].match(line, self.config)
+        found = self.device.grammars[self.mode].match(line, self.config)
         if isinstance(found, Mismatch) and self.mode != "config":
-            wider = self.grammars["config"].match(line, self.config)
+            wider = self.device.grammars["config"].match(line, self.config)
             if isinstance(wider, Match):
                 self.mode, self.where = "config", ""
                 found = wider
@@ -149,7 +144,7 @@ class ModalSession:
     def _execute(self, line: str) -> Reply:
         command, bar, filter_ = line.partition("|")
         mode = "exec" if self.privileged else "user"
-        found = self.grammars[mode].match(command, self.config)
+        found = self.device.grammars[mode].match(command, self.config)
         if isinstance(found, Mismatch):
             self._count("other", line)
             return self._refused(self._complaint(found))

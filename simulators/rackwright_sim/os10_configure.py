@@ -6,7 +6,7 @@ import re
 
 from rackwright_sim import modal_accounts
 from rackwright_sim.ios_config import BadVlanList, parse_vlans
-from rackwright_sim.ios_session import CliError
+from rackwright_sim.ios_reply import CliError
 from rackwright_sim.os10_config import LAST_VLAN, Config, Port, User
 from rackwright_sim.os10_session import Os10Session
 

@@ -1,40 +1,25 @@
-"""An OS10-like switch."""
+"""An OS10-like switch with its command line, which also reads its startup configuration."""
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
+from collections.abc import Mapping
 
 from rackwright_sim import modal_accounts
-from rackwright_sim.faults import Faults
-from rackwright_sim.modal_device import ModalDevice, ModalOptions
+from rackwright_sim.ios_grammar import Grammar
+from rackwright_sim.os10_commands import GRAMMARS
 from rackwright_sim.os10_config import Config, Port, User
+from rackwright_sim.os10_session import load
+from rackwright_sim.os10_switch import Os10Switch
 
 
-class Os10Device(ModalDevice):
+class Os10Device(Os10Switch):
     """One switch."""
 
-    def __init__(
-        self, options: ModalOptions, state: Path | None = None, faults: Faults | None = None
-    ) -> None:
-        super().__init__(options, state, faults)
-        self.running = self._boot()
+    @property
+    def grammars(self) -> Mapping[str, Grammar]:
+        return GRAMMARS
 
-    def admits(self, username: str, password: str) -> bool:
-        user = self.running.users.get(username)
-        return user is not None and modal_accounts.fits(user.secret, password)
-
-    def scratch(self) -> Config:
-        """A copy that a lying device changes instead of its configuration."""
-        return copy.deepcopy(self.running)
-
-    def save(self) -> None:
-        """Running to startup."""
-        self.keep_startup(self.running.text())
-
-    def _boot(self) -> Config:
-        from rackwright_sim.os10_session import load  # it needs this module
-
+    def boot(self) -> Config:
         options = self.options
         blank = Config(options.hostname, {name: Port() for name in options.ports})
         for name, port in blank.ports.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rackwright_sim.ios_grammar import Grammar
-from rackwright_sim.ios_session import CliError, apply_filter
+from rackwright_sim.ios_filter import apply_filter
+from rackwright_sim.ios_reply import CliError
 from rackwright_sim.modal_device import ModalDevice
 from rackwright_sim.modal_session import ModalSession
 from rackwright_sim.os10_config import Config
-from rackwright_sim.os10_device import Os10Device
+from rackwright_sim.os10_switch import Os10Switch
 
 FILTERS = {"grep": "include", "except": "exclude", "find": "begin"}
 SHORT = {"ethernet": "eth", "port-channel": "po-", "vlan": "vl-", "mgmt": "ma-", "loopback": "lo-"}
@@ -29,9 +29,9 @@ class Os10Session(ModalSession):
         "copy": "save",
     }
 
-    device: Os10Device
+    device: Os10Switch
 
-    def __init__(self, device: Os10Device, origin: str = "console", username: str = "") -> None:
+    def __init__(self, device: Os10Switch, origin: str = "console", username: str = "") -> None:
         super().__init__(device, origin, username)
         self.interface = ""
         """In an interface mode: the one that it configures."""
@@ -39,12 +39,6 @@ class Os10Session(ModalSession):
         """In the mode of a range of VLANs: as it was typed."""
         self.instead: Config | None = None
         """What is configured instead of the device: at boot, and when it lies."""
-
-    @property
-    def grammars(self) -> Mapping[str, Grammar]:
-        from rackwright_sim.os10_commands import GRAMMARS  # its actions need this module
-
-        return GRAMMARS
 
     @property
     def config(self) -> Config:
@@ -77,11 +71,11 @@ class Os10Session(ModalSession):
 
 def make(device: ModalDevice, origin: str, username: str) -> Os10Session:
     """A session of an OS10-like switch."""
-    assert isinstance(device, Os10Device)  # noqa: S101  its servers are made for it
+    assert isinstance(device, Os10Switch)  # noqa: S101  its servers are made for it
     return Os10Session(device, origin, username)
 
 
-def load(device: Os10Device, blank: Config, text: str) -> Config:
+def load(device: Os10Switch, blank: Config, text: str) -> Config:
     """``blank`` with the configuration of ``text`` taken in, as at boot."""
     session = Os10Session(device)
     session.mode, session.instead = "config", blank

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rackwright_sim.ios_config import show_vlans
-from rackwright_sim.ios_session import Reply
+from rackwright_sim.ios_reply import Reply
 from rackwright_sim.os10_session import Os10Session
 
 VERSION = "10.5.4.1"

@@ -17,16 +17,8 @@ from rackwright_sim import qbridge_mib as mib
 from rackwright_sim.faults import Faults
 from rackwright_sim.loop import on_thread
 from rackwright_sim.qbridge_mib import Neighbour, Port, Vlan
-from rackwright_sim.snmp_agent import (
-    Access,
-    Counters,
-    Gauge,
-    Path,
-    Scalar,
-    SetError,
-    SnmpAgent,
-    Ticks,
-)
+from rackwright_sim.snmp_agent import Counters, SnmpAgent
+from rackwright_sim.snmp_objects import Access, Gauge, Path, Scalar, SetError, Ticks
 
 CREATE_AND_GO, CREATE_AND_WAIT, DESTROY = 4, 5, 6  # RowStatus, RFC 2579
 NAME, ALIAS = 32, 64
@@ -131,7 +123,13 @@ class QBridgeDevice:
         with self._lock:
             if not self._values:
                 self._refresh()
-                self._values = mib.objects(self)
+                self._values = mib.objects(
+                    self.hostname,
+                    self.options.serial,
+                    self.ports,
+                    len(self.vlans),
+                    self.options.neighbours,
+                )
                 for column in self._columns.values():
                     self._values |= column
             self._values[mib.UP_TIME] = Ticks((time.monotonic() - self._started) * 100)
@@ -142,15 +140,12 @@ class QBridgeDevice:
         for number in self._shown.keys() - self.vlans.keys():
             for base, column in self._columns.items():
                 del column[(*base, number)]
+        highest, form = max(self.ports), self.options.lists
         for number, vlan in self.vlans.items():
             if self._shown.get(number) is not vlan:
-                for base, value in mib.row(self, vlan).items():
+                for base, value in mib.row(vlan, highest, form).items():
                     self._columns.setdefault(base, {})[(*base, number)] = value
         self._shown = dict(self.vlans)
-
-    def encoded(self, ports: set[int]) -> bytes:
-        """A PortList as this agent has it."""
-        return mib.encoded(ports, max(self.ports), self.options.lists)
 
     def set(self, bindings: Sequence[tuple[Path, Scalar]], *, apply: bool) -> None:
         """Take a SET whole or raise SetError. The bindings count one after the other."""

@@ -14,7 +14,7 @@ def qbridge(node: SimNode, state: Path | None) -> Making:
     """A switch whose first ports are those that the site's links name, with their neighbours."""
     from rackwright_sim.qbridge import QBridge, QBridgeOptions
     from rackwright_sim.qbridge_mib import Neighbour
-    from rackwright_sim.snmp_agent import Access, User
+    from rackwright_sim.snmp_objects import Access, User
 
     ways = [way.options for way in node.ways if way.transport == "snmp"]
     communities = tuple(way["community"] for way in ways if way.get("community"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rackwright_sim.snmp_agent import Gauge, Oid, Path, Scalar
-
-if TYPE_CHECKING:
-    from rackwright_sim.qbridge import QBridgeDevice
+from rackwright_sim.snmp_objects import Gauge, Oid, Path, Scalar
 
 SYSTEM: Path = (1, 3, 6, 1, 2, 1, 1)
 UP_TIME, SYS_NAME = (*SYSTEM, 3, 0), (*SYSTEM, 5, 0)
@@ -95,40 +92,47 @@ def decoded(data: bytes) -> set[int]:
     }
 
 
-def row(device: QBridgeDevice, vlan: Vlan) -> dict[Path, Scalar]:
-    """A row of dot1qVlanStaticTable, by column."""
+def row(vlan: Vlan, highest: int, form: str) -> dict[Path, Scalar]:
+    """A row of dot1qVlanStaticTable, by column; `encoded` says what ``highest`` and ``form`` are."""
     return {
         VLAN_NAME: vlan.title,
-        VLAN_EGRESS: device.encoded(vlan.egress),
-        VLAN_FORBIDDEN: device.encoded(set()),
-        VLAN_UNTAGGED: device.encoded(vlan.untagged),
+        VLAN_EGRESS: encoded(vlan.egress, highest, form),
+        VLAN_FORBIDDEN: encoded(set(), highest, form),
+        VLAN_UNTAGGED: encoded(vlan.untagged, highest, form),
         VLAN_STATUS: 1,
     }
 
 
-def objects(device: QBridgeDevice) -> dict[Path, Scalar]:
-    """All that the agent serves, without the VLANs and what changes by itself."""
+def objects(
+    hostname: str,
+    serial: str,
+    ports: Mapping[int, Port],
+    vlans: int,
+    neighbours: Iterable[Neighbour],
+) -> dict[Path, Scalar]:
+    """All that the agent serves, without the rows of its ``vlans`` and what changes by itself. ``ports``
+    are by dot1dBasePort."""
     found: dict[Path, Scalar] = {
         (*SYSTEM, 1, 0): "Simulated switch with the standard MIBs",
         (*SYSTEM, 2, 0): Oid("1.3.6.1.4.1.32473.1.1"),  # the example enterprise of RFC 5612
-        SYS_NAME: device.hostname,
+        SYS_NAME: hostname,
         (*BASE, 1, 0): 1,
         (*BASE, 2, 0): 4094,
         (*BASE, 3, 0): Gauge(4094),
-        (*BASE, 4, 0): Gauge(len(device.vlans)),
+        (*BASE, 4, 0): Gauge(vlans),
         (*ENTITY, 2, 1): "Chassis",
         (*ENTITY, 5, 1): 3,
         (*ENTITY, 7, 1): "Chassis",
-        (*ENTITY, 11, 1): device.options.serial,
+        (*ENTITY, 11, 1): serial,
         (*ENTITY, 13, 1): "QB-24",
     }
-    for number, port in device.ports.items():
+    for number, port in ports.items():
         found |= _port(number, port)
-    numbers = {port.name: number for number, port in device.ports.items()}
-    for index, neighbour in enumerate(device.options.neighbours, start=1):
+    numbers = {port.name: number for number, port in ports.items()}
+    for index, neighbour in enumerate(neighbours, start=1):
         if neighbour.port in numbers:
             number = numbers[neighbour.port]
-            found |= _neighbour(number, device.ports[number].pvid, index, neighbour)
+            found |= _neighbour(number, ports[number].pvid, index, neighbour)
     return found
 
 

@@ -12,68 +12,10 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from rackwright_sim.faults import Faults
-
-
-class Gauge(int):
-    """Gauge32."""
-
-
-class Ticks(int):
-    """TimeTicks."""
-
-
-class Oid(str):
-    """OBJECT IDENTIFIER, dotted."""
-
-
-Scalar = int | Gauge | Ticks | str | bytes | Oid
-"""An object's value: int is INTEGER, str and bytes are OCTET STRING."""
-Path = tuple[int, ...]
-
-
-class SetError(Exception):
-    """The device will not take binding ``index`` of a SET; ``error`` as RFC 3416 names it."""
-
-    def __init__(self, error: str, index: int = 0) -> None:
-        super().__init__(error)
-        self.error = error
-        self.index = index
-
-
-class Objects(Protocol):
-    """What an agent serves."""
-
-    def values(self) -> dict[Path, Scalar]:
-        """All objects as they are now."""
-
-    def set(self, bindings: Sequence[tuple[Path, Scalar]], *, apply: bool) -> None:
-        """Take a SET whole or raise SetError; with ``apply`` false only say that it was taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A version 3 user. Without ``priv`` it is authNoPriv."""
-
-    name: str
-    auth: str
-    priv: str = ""
-    auth_protocol: str = "SHA"
-    priv_protocol: str = "AES"
-    write: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may do what."""
-
-    read: tuple[str, ...] = ("public",)
-    """Communities that may read."""
-    write: tuple[str, ...] = ("private",)
-    """Communities that may read and write."""
-    users: tuple[User, ...] = (User("rack", "rack-auth-1", "rack-priv-1"),)
+from rackwright_sim.snmp_objects import Access, Objects, Path, Scalar, SetError
 
 
 @dataclass(slots=True)
@@ -145,7 +87,7 @@ class SnmpAgent:
 
     async def start(self) -> None:
         """Listen."""
-        from rackwright_sim import snmp_engine
+        from rackwright_sim import snmp_engine  # pysnmp is slow to import
 
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._engine = snmp_engine.engine(self._engine_id, self._boots, self._access)

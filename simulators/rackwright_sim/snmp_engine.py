@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import functools
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 from pysnmp.carrier.asyncio.dgram import udp, udp6
 from pysnmp.entity import config
@@ -19,7 +19,7 @@ from pysnmp.smi import error as smi_error
 from pysnmp.smi.builder import MibBuilder
 from pysnmp.smi.instrum import MibInstrumController
 
-from rackwright_sim.snmp_agent import Access, Gauge, Oid, Path, Scalar, SetError, SnmpAgent, Ticks
+from rackwright_sim.snmp_objects import Access, Gauge, Objects, Oid, Path, Scalar, SetError, Ticks
 
 AUTH = {
     "MD5": config.USM_AUTH_HMAC96_MD5,
@@ -36,6 +36,18 @@ PRIV = {
     "AES192": config.USM_PRIV_CFB192_AES_BLUMENTHAL,
     "AES256": config.USM_PRIV_CFB256_AES_BLUMENTHAL,
 }
+
+
+class Agent(Protocol):
+    """Whom the transport and the responders ask; `rackwright_sim.snmp_agent.SnmpAgent` is one."""
+
+    objects: Objects
+    counters: Any
+    max_bindings: int
+
+    def arrived(self, datagram: bytes, handle: Callable[[], None]) -> None: ...
+    def leaving(self, datagram: bytes) -> bytes: ...
+    def write(self, bindings: Sequence[tuple[Path, Scalar]]) -> None: ...
 
 
 def engine(engine_id: bytes, boots: int, access: Access) -> Any:
@@ -95,7 +107,7 @@ def _areas(access: Access) -> dict[str, str]:
     return {name: f"area{at}" for at, name in enumerate((*access.read, *access.write))}
 
 
-def attach(made: Any, family: int, agent: SnmpAgent) -> Any:
+def attach(made: Any, family: int, agent: Agent) -> Any:
     """A transport of ``made`` on which every datagram passes through ``agent``."""
     six = family == socket.AF_INET6
     kind = udp6.Udp6AsyncioTransport if six else udp.UdpAsyncioTransport
@@ -115,7 +127,7 @@ def attach(made: Any, family: int, agent: SnmpAgent) -> Any:
     return transport
 
 
-def respond(made: Any, agent: SnmpAgent, access: Access) -> None:
+def respond(made: Any, agent: Agent, access: Access) -> None:
     """Answer GET, GETNEXT, GETBULK and SET with ``agent``'s objects."""
     served = context.SnmpContext(made)
     served.unregister_context_name(b"")
@@ -134,7 +146,7 @@ def respond(made: Any, agent: SnmpAgent, access: Access) -> None:
         _watched(kind, name, agent, objects)(made, served)
 
 
-def _watched(kind: Any, name: str, agent: SnmpAgent, objects: _Instrumentation) -> Any:
+def _watched(kind: Any, name: str, agent: Agent, objects: _Instrumentation) -> Any:
     """``kind`` that counts its requests, and shows each of them one state of the device."""
 
     class Watched(kind):  # type: ignore[misc]
@@ -151,7 +163,7 @@ class _Instrumentation:
     be is checked by USM; who may write is checked here, since pysnmp's VACM lets those write who
     have no view to write in."""
 
-    def __init__(self, agent: SnmpAgent, access: Access) -> None:
+    def __init__(self, agent: Agent, access: Access) -> None:
         self._agent = agent
         areas = _areas(access)
         self._writers = {(V2C, areas[community]) for community in access.write}

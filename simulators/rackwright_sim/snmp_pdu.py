@@ -16,7 +16,8 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 from rackwright_sim.faults import Faults
 from rackwright_sim.loop import on_thread
-from rackwright_sim.snmp_agent import Counters, Oid, Path, Scalar, SetError, SnmpAgent, Ticks
+from rackwright_sim.snmp_agent import Counters, SnmpAgent
+from rackwright_sim.snmp_objects import Oid, Path, Scalar, SetError, Ticks
 from rackwright_sim.snmp_pdu_unit import Outlet, PduOptions, Phase, Power, Unit, Verb
 
 SYSTEM: Path = (1, 3, 6, 1, 2, 1, 1)

@@ -9,7 +9,7 @@ from rackwright_sim.making import Endpoint, Making, SimNode, agreed, kept_at, un
 
 def snmp_pdu(node: SimNode, state: Path | None) -> Making:
     """The unit that its platform names."""
-    from rackwright_sim.snmp_agent import Access, User
+    from rackwright_sim.snmp_objects import Access, User
     from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
     from rackwright_sim.snmp_pdu_unit import PduOptions
     from rackwright_sim.snmp_pdu_units import UNITS

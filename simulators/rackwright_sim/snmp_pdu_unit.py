@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from rackwright_sim.snmp_agent import Access, Path, Scalar
+from rackwright_sim.snmp_objects import Access, Path, Scalar
 
 Power = Literal["on", "off"]
 Phase = Literal["on", "off", "going_on", "going_off", "rebooting_on", "rebooting_off"]

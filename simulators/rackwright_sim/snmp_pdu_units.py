@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rackwright_sim import apc_rpdu
-from rackwright_sim.snmp_agent import Gauge, Path
+from rackwright_sim.snmp_objects import Gauge, Path
 from rackwright_sim.snmp_pdu_unit import Number, Unit
 
 ENTERPRISES: Path = (1, 3, 6, 1, 4, 1)

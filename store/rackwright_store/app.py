@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from importlib.resources import files
 
@@ -73,7 +74,7 @@ class PublicApi:
 
     async def poke(self, request: Request) -> Response:
         self._service.following.poke()
-        return Response(status_code=202)
+        return json_response({"at": time.time()}, 202)
 
     async def health(self, request: Request) -> Response:
         return json_response({"ok": True})

@@ -6,8 +6,8 @@ Lives in the event loop, beside what it looks at (`Live`).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,9 +17,10 @@ from rackwright_proposals.feeds import feeders_of, last_feeds
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.redundancy import Groups
 from rackwright_proposals.turns import Turns
+from rackwright_store.applied import Applied, applied_of
 from rackwright_store.roots import SILENT_AFTER
 from rackwright_store.runs import RunSummary
-from rackwright_store.standing import Standing
+from rackwright_store.standing import HELD_BACK, Standing
 
 _NONE = Gates()
 
@@ -33,6 +34,7 @@ class World(Protocol):
     heard: dict[str, float]
     retired: Collection[str]
     waiting: dict[str, Gates]
+    ledgers: dict[str, bytes]
 
     def begun(self, node: str) -> Collection[str]:
         """The ``type/name`` that the ledger of ``node`` has."""
@@ -44,13 +46,20 @@ class World(Protocol):
 class Care:
     """The part of all nodes' gates that comes from their links."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, started: float | None = None) -> None:
+        """``started``: since when agents could have been heard (Unix seconds); None: from now on."""
         self._world = world
-        self._started = time.time()
+        self._started = time.time() if started is None else started
         self._nodes: dict[str, Node] = {}
         self.paths: Paths = {}
         self._turns = Turns(self, since=int(self._started) if world.last_runs else 0)
         self._feeds: dict[str, dict[str, str]] = {}
+        self._applied: dict[str, tuple[bytes, Mapping[str, Applied]]] = {}
+        """Ledgers that were read, with the bodies that they were read from."""
+
+    def spell(self, spelling: Callable[[str], str]) -> None:
+        """``spelling`` gives the one name of a switch's port."""
+        self._turns.sides.spelling = spelling
 
     @property
     def groups(self) -> Groups:
@@ -93,6 +102,13 @@ class Care:
         if self._feeds.get(node, {}) != self._feeds_of(node):
             concerned.add(node)
         return concerned
+
+    def outdated(self) -> set[str]:
+        """The nodes whose last live feeds are others by now, by the clock alone: who hung on them has
+        fallen silent."""
+        return {
+            node for node, found in self._feeds.items() if found and found != self._feeds_of(node)
+        }
 
     def add_to(self, node: str, gates: Gates) -> Gates:
         """``gates`` with what is told here."""
@@ -138,6 +154,23 @@ class Care:
 
     def begun(self, node: str) -> Collection[str]:
         return self._world.begun(node)
+
+    def leaving(self, node: str) -> Collection[str]:
+        return [
+            key
+            for key, standing in self._world.standings.get(node, {}).items()
+            if standing.action == "remove" and standing.state in HELD_BACK
+        ]
+
+    def applied(self, node: str, key: str) -> Mapping[str, Any] | None:
+        body = self._world.ledgers.get(node, b"{}")
+        known = self._applied.get(node)
+        if known is None or known[0] is not body:
+            known = self._applied[node] = (body, applied_of(body))
+        entry = known[1].get(key)
+        if entry is None or entry.intent or self.verified(node).get(key) != entry.digest:
+            return None
+        return entry.data
 
     def _names(self, changed: Collection[str]) -> set[str]:
         return self._nodes.keys() | set(changed)

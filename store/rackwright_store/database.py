@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from rackwright.model import typed
 from rackwright.model.errors import Permanent, Problem
 from rackwright_store.leases import Lease
 from rackwright_store.records import Drain, Retirement, Revision
@@ -123,10 +124,13 @@ class Database:
         with self._engine.connect() as connection:
             return {row.node: row.body for row in connection.execute(sa.select(ledgers))}
 
-    def put_ledger(self, node: str, body: bytes, at: float) -> None:
-        """Replace a node's mirrored ledger."""
+    def put_ledger(
+        self, node: str, body: bytes, at: float, clear_verified: Iterable[str] = ()
+    ) -> None:
+        """Replace a node's mirrored ledger, by which nobody knows any more how ``clear_verified`` are."""
         with self._write() as connection:
             _replace(connection, ledgers, {"node": node}, {"body": body, "at": at})
+            _unverify(connection, node, clear_verified)
 
     def all_verified(self) -> dict[str, dict[str, str]]:
         """Digest last verified, by node and local address."""
@@ -167,15 +171,7 @@ class Database:
                     body=zlib.compress(body, 1),
                 )
             )
-            gone = [{"n": node, "a": address} for address in {*clear_verified, *set_verified}]
-            if gone:
-                connection.execute(
-                    sa.delete(verified).where(
-                        verified.c.node == sa.bindparam("n"),
-                        verified.c.address == sa.bindparam("a"),
-                    ),
-                    gone,
-                )
+            _unverify(connection, node, {*clear_verified, *set_verified})
             if set_verified:
                 connection.execute(
                     sa.insert(verified),
@@ -207,7 +203,7 @@ class Database:
         """Where each node's resources stood after its newest run."""
         with self._engine.connect() as connection:
             return {
-                row.node: msgspec.json.decode(row.body, type=dict[str, Standing])
+                row.node: typed.decode(row.body, dict[str, Standing])
                 for row in connection.execute(sa.select(standings))
             }
 
@@ -223,8 +219,7 @@ class Database:
         """The nodes that are retired."""
         with self._engine.connect() as connection:
             found = [
-                msgspec.json.decode(row.body, type=Retirement)
-                for row in connection.execute(sa.select(retired))
+                typed.decode(row.body, Retirement) for row in connection.execute(sa.select(retired))
             ]
         return {retirement.node: retirement for retirement in found}
 
@@ -247,7 +242,7 @@ class Database:
         if node:
             query = query.where(reports.c.node == node)
         with self._engine.connect() as connection:
-            return [msgspec.json.decode(row.summary, type=RunSummary) for row in connection.execute(query)]  # fmt: skip
+            return [typed.decode(row.summary, RunSummary) for row in connection.execute(query)]  # fmt: skip
 
     def last_runs(self) -> dict[str, RunSummary]:
         """Each node's newest run that was not a dry one."""
@@ -265,7 +260,7 @@ class Database:
             & reports.c.outrun.is_(False),
         )
         with self._engine.connect() as connection:
-            found = [msgspec.json.decode(row.summary, type=RunSummary) for row in connection.execute(query)]  # fmt: skip
+            found = [typed.decode(row.summary, RunSummary) for row in connection.execute(query)]  # fmt: skip
         return {summary.node: summary for summary in found}
 
     def put_leases(self, found: Iterable[Lease]) -> None:
@@ -291,10 +286,7 @@ class Database:
     def all_leases(self) -> list[Lease]:
         """The newest lease of every node."""
         with self._engine.connect() as connection:
-            return [
-                msgspec.json.decode(row.body, type=Lease)
-                for row in connection.execute(sa.select(leases))
-            ]
+            return [typed.decode(row.body, Lease) for row in connection.execute(sa.select(leases))]
 
     def granted(self, node: str, epoch: int) -> str:
         """Whose ``node`` was under this epoch; empty when that is not known (any more)."""
@@ -316,7 +308,7 @@ class Database:
         """The hosts that are to hold nothing."""
         with self._engine.connect() as connection:
             return {
-                row.host: msgspec.json.decode(row.body, type=Drain)
+                row.host: typed.decode(row.body, Drain)
                 for row in connection.execute(sa.select(drains))
             }
 
@@ -408,8 +400,19 @@ class Database:
 
 
 def _revision(row: sa.Row[Any]) -> Revision:
-    problems = msgspec.json.decode(row.problems, type=tuple[Problem, ...])
+    problems = typed.decode(row.problems, tuple[Problem, ...])
     return Revision(commit=row.commit, accepted=row.accepted, problems=problems, at=row.at)
+
+
+def _unverify(connection: sa.Connection, node: str, addresses: Iterable[str]) -> None:
+    gone = [{"n": node, "a": address} for address in addresses]
+    if gone:
+        connection.execute(
+            sa.delete(verified).where(
+                verified.c.node == sa.bindparam("n"), verified.c.address == sa.bindparam("a")
+            ),
+            gone,
+        )
 
 
 def _replace(

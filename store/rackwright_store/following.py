@@ -31,7 +31,7 @@ class Following:
         self.error = ""
         """Why the branch could not be looked at the last time, for a person."""
         self.checked = 0.0
-        """When it was looked at last, in Unix seconds."""
+        """When the last look that has ended was begun, in Unix seconds."""
         self.shown = follower.shown
         self._follower = follower
         self._belongs = belongs
@@ -59,6 +59,7 @@ class Following:
 
     async def check(self, revisions: Revisions[Any]) -> None:
         """Look at the branch once, and offer its commit if it is a new one."""
+        began = time.time()
         try:
             head = await self._run(self._follower.head)
             if head != self.head:
@@ -72,7 +73,7 @@ class Following:
             self.error = str(error)
         else:
             self.error = ""
-        self.checked = time.time()
+        self.checked = began
 
     async def run(self, revisions: Revisions[Compiled]) -> None:
         """Follow until cancelled."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
 
@@ -37,6 +38,7 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True):
 class _Entry(msgspec.Struct):
     needs: tuple[str, ...] = ()
     called: str = ""
+    intent: str = ""
 
 
 class _Ledger(msgspec.Struct):
@@ -67,7 +69,7 @@ def rests_of(node: str, ledger: bytes) -> Rests:
     """What ``node`` rests on by its mirrored ledger (JSON). Raises msgspec.ValidationError or
     ValueError for what is no ledger."""
     found: dict[str, dict[str, list[str]]] = {}
-    for ours, entry in msgspec.json.decode(ledger, type=_Ledger).entries.items():
+    for ours, entry in typed.decode(ledger, _Ledger).entries.items():
         Address.parse(entry.called or ours)
         for text in entry.needs:
             need = Address.parse(text)
@@ -81,10 +83,17 @@ def rests_of(node: str, ledger: bytes) -> Rests:
     }
 
 
+def under_way(ledger: bytes) -> frozenset[str]:
+    """The ``type/name`` that a run is about to change, by the mirrored ledger (JSON) that it sends before
+    that. Until its report comes, which may be never, nobody knows how these are."""
+    entries = typed.decode(ledger, _Ledger).entries
+    return frozenset(entry.called or ours for ours, entry in entries.items() if entry.intent)
+
+
 def rests_here(node: str, ledger: bytes) -> dict[str, tuple[str, ...]]:
     """What of ``node`` rests on what of itself by its mirrored ledger: ``type/name`` → its users."""
     found: dict[str, list[str]] = {}
-    for ours, entry in msgspec.json.decode(ledger, type=_Ledger).entries.items():
+    for ours, entry in typed.decode(ledger, _Ledger).entries.items():
         for text in entry.needs:
             need = Address.parse(text)
             if need.node in ("", node):

@@ -27,6 +27,8 @@ from rackwright_store.placement import (
     spread,
 )
 from rackwright_store.records import Drain
+from rackwright_store.spans import span
+from rackwright_store.unasked import TAKEOVER, Unasked
 from rackwright_store.whereabouts import (
     Host,
     devices_of,
@@ -38,7 +40,7 @@ from rackwright_store.whereabouts import (
 
 HANDOVER = 120.0
 """Seconds for which a host that is to let go of a node may still renew its lease: to finish what it has in
-hand, once its agent has told it."""
+hand. It is told so with each renewal."""
 _LATE = 0.005
 """Seconds after a deadline at which it has surely passed."""
 
@@ -97,6 +99,8 @@ class Hosts:
         """The hosts that were alive when nodes were placed the last time."""
         self._targets = {lease.node: lease.subject for lease in self.leases.all() if not lease.released}  # fmt: skip
         self._moved: dict[str, float] = {}
+        """Since when the holder is to let go."""
+        self._unasked = Unasked()
         self._withheld: Collection[str] = ()
         """The nodes that their host is not told of, because another still holds them."""
         self._since: dict[str, float] = {}
@@ -126,6 +130,12 @@ class Hosts:
 
     def _place(self) -> None:
         now = self._clock()
+        for node, host in self._unasked.late(now):
+            if self._targets.get(node) == host:
+                error = (
+                    f"its delegates have not asked for it for {span(TAKEOVER)}: is its agent well?"
+                )
+                self._note_trouble(host, node, error)
         self._hosts = tuple(
             sorted(
                 name
@@ -163,11 +173,20 @@ class Hosts:
         for name in self._managed.keys() | self._targets.keys():
             if self._targets.get(name) != wanted.get(name) or name not in self._since:
                 self._since[name] = time.time()
-            if self._targets.get(name) != wanted.get(name):
+            if self._targets.get(name) != wanted.get(name) and (
+                # Otherwise the holder was to let go of it before.
+                self.leases.holder(name, now) == self._targets.get(name)
+            ):
                 self._moved[name] = now
         for name in self._since.keys() - self._managed.keys():
             del self._since[name]
         self._targets = wanted
+
+    def _note_trouble(self, host: str, node: str, error: str) -> None:
+        found, now = self._troubles.get(node, {}), self._clock()
+        before = found.get(host)
+        trouble = Trouble(before.since if before else now, now, error)
+        self._troubles[node] = {**found, host: trouble}
 
     def _alive(self, host: str, now: float) -> bool:
         heard = self._heard.get(host)
@@ -200,6 +219,7 @@ class Hosts:
         """The next moment at which the time alone changes something."""
         times = [self._heard[host] + self._sign(host) for host in self._counted]
         times += [choice.again for choice in self._choices.values() if choice.again is not None]
+        times += self._unasked.due()
         for node in self._withheld:
             lease = self.leases.get(node)
             if lease is not None:
@@ -258,7 +278,16 @@ class Hosts:
                     continue
                 found = given
             refused[node] = found
-        return model.Leases(ttl=self._ttl(), held=held, refused=refused)
+        left_out = {
+            node for node, host in self._targets.items()
+            if host == subject and node not in want and node not in self._withheld
+        }  # fmt: skip
+        if self._unasked.note(subject, left_out, now):
+            self._arm()
+        leaving = {} if subject not in self._hosts else {
+            node: self._placed(node) for node in held if self._targets.get(node) != subject
+        }  # fmt: skip
+        return model.Leases(ttl=self._ttl(), held=held, refused=refused, leaving=leaving)
 
     def _hear(self, subject: str, now: float, at: float) -> bool:
         """``subject`` gave a sign of life; whether that is news."""
@@ -365,10 +394,8 @@ class Hosts:
         node, found = report.node, self._troubles.get(report.node, {})
         if report.why_run or host not in self._hosts or node not in self._managed:
             return
-        if report.kind == "unreachable":
-            now, before = self._clock(), found.get(host)
-            trouble = Trouble(before.since if before else now, now, report.error)
-            self._troubles[node] = {**found, host: trouble}
+        if report.kind == "unreachable" and report.asked:
+            self._note_trouble(host, node, report.error)
             self.refresh()
         elif host in found and report.kind in ("", "device"):
             self._troubles[node] = {name: said for name, said in found.items() if name != host}

@@ -9,6 +9,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from rackwright.model import typed
+
 T = TypeVar("T")
 
 BODY_SECONDS = 60.0
@@ -65,7 +67,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 def decode(body: bytes, kind: type[T]) -> T:
     """``body`` (JSON) as ``kind``. Raises HttpError that says what is wrong with it."""
     try:
-        found = msgspec.json.decode(body, type=kind)
+        found = typed.decode(body, kind)
         msgspec.json.encode(found)  # what cannot be written again cannot be kept either
     except msgspec.ValidationError as error:
         raise HttpError(400, f"the body is not what it must be: {error}") from None

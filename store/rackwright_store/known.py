@@ -27,9 +27,13 @@ def _known(node: str, live: Live, facts: Facts | None, facts_at: float | None) -
     return {
         "bundle": None if bundle is None else msgspec.structs.replace(bundle, attributes={}),
         "verified": dict(live.verified.get(node, {})),
+        "standing": dict(live.standings.get(node, {})),
+        "removed": last.removed if last else (),
         "ledger": None if ledger is None else msgspec.Raw(ledger),
         "facts": facts,
         "facts_at": facts_at,
         "last_run": last.finished if last else None,
         "kind": last.kind if last else "",
+        "heard": live.heard.get(node),
+        "retired": node in live.retired,
     }

@@ -19,7 +19,7 @@ from rackwright_proposals.redundancy import Groups
 from rackwright_proposals.rollouts import Rollout
 from rackwright_proposals.turns import groups_in
 from rackwright_store.care import Care
-from rackwright_store.gates import Rests, Wants, gates_of, rests_of, wants_of
+from rackwright_store.gates import Rests, Wants, gates_of, rests_of, under_way, wants_of
 from rackwright_store.runs import RunSummary, Verification
 from rackwright_store.stages import Staged, Stages
 from rackwright_store.standing import Standing
@@ -72,7 +72,9 @@ class Live:
         ledgers: Mapping[str, bytes],
         last_runs: Mapping[str, RunSummary],
         standings: Mapping[str, Mapping[str, Standing]] | None = None,
+        started: float | None = None,
     ) -> None:
+        """``started``: see `Care`."""
         self.waiters = Waiters()
         self.bundles: dict[str, Served] = {}
         self.gates: dict[str, Served] = {}
@@ -97,7 +99,7 @@ class Live:
         """When each node's agent last gave a sign of life, in Unix seconds."""
         self.waiting: dict[str, Gates] = {}
         """What of each node waits for others: its gates without what `Care` adds."""
-        self.care = Care(self)
+        self.care = Care(self, started)
         self.stages = Stages(self)
         self._wants: dict[str, Wants] = {}
         self._needed_by: dict[str, set[str]] = {}
@@ -258,6 +260,12 @@ class Live:
         if concerned:
             self._refresh(concerned)
 
+    def look_around(self) -> None:
+        """Wake whom it concerns that somebody has fallen silent: what they must not do, they may now."""
+        concerned = self.care.outdated()
+        if concerned:
+            self._refresh(concerned)
+
     def heard_from(self, node: str) -> None:
         """The node's agent gave a sign of life. Wakes whom that concerns, where it had been silent."""
         silent = self.care.silent(node)
@@ -271,6 +279,12 @@ class Live:
         self.ledgers[node] = body
         self._set_rests(node, rests)
         concerned = before | set(rests)
+        known = self.verified.get(node, {})
+        begun = under_way(body) & known.keys()
+        for address in begun:
+            del known[address]
+        if begun:
+            concerned |= self._needed_by.get(node, set()) | self.care.note(node)
         return self._refresh(concerned | self.stages.look({node, *concerned}))
 
     def note_links(self, links: tuple[LinkState, ...], paths: Paths) -> frozenset[str]:

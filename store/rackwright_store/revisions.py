@@ -11,13 +11,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from rackwright.model.bundle import Bundle, Origin
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
-from rackwright_proposals.evidence import Found, LinkState, judge
-from rackwright_proposals.identities import initiators
+from rackwright.model.site import Node
+from rackwright_proposals.collecting import uncollected
+from rackwright_proposals.evidence import Found, Judgement, LinkState, judged
 from rackwright_proposals.paths import Paths, hosts_of, paths_of
 from rackwright_proposals.rollouts import Rollout
 from rackwright_store import heap
@@ -81,6 +82,15 @@ class Compiler(Protocol[C]):
         there is no such thing."""
 
 
+class _Leading(NamedTuple):
+    """What paths are told from."""
+
+    links: tuple[LinkState, ...]
+    nodes: Mapping[str, Node]
+    hosts: frozenset[str]
+    found: Mapping[str, Found]
+
+
 class Revisions(Generic[C]):
     """The revisions of one site. Lives in the event loop.
 
@@ -108,13 +118,14 @@ class Revisions(Generic[C]):
         self.facts_refused: Mapping[str, Sequence[Problem]] = {}
         """The nodes whose newest facts do not compile with the revision in force."""
         self._live, self._record, self._keep = live, record, keep
-        self._judged: tuple[Any, Any, tuple[LinkState, ...]] | None = None
-        """The links, and what they were told from: most commits and facts leave them as they are."""
-        self._led: tuple[tuple[LinkState, ...], frozenset[str], Paths] | None = None
-        """The paths, and what they were told from besides the facts that the links were told from."""
+        self._judged: Judgement | None = None
+        self._led: tuple[_Leading, Paths] | None = None
+        """The paths, and what they were told from: most commits leave them as they are."""
         self._accepted: FactsByNode = {}
         self._changes = 0
         self._rendered = 0
+        self._again: tuple[str, Files] | None = None
+        """The newest commit, if it was refused for facts alone: others may let it compile."""
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compile")
 
@@ -122,26 +133,35 @@ class Revisions(Generic[C]):
         """A commit is to be in force, if it compiles. ``restored``: it was already, before we
         started, and that is on record."""
         async with self._lock:
-            changes, facts = self._changes, dict(self.facts)
-            found = await self._run(lambda: self._compile(files, commit, facts))
-            now = time.time()
-            if isinstance(found, tuple):
-                compiled, left_out = found
-                prepared = await self._run(lambda: self._prepare(compiled, facts))
-                accepted = restored or Revision(commit=commit, accepted=True, at=now)
-                if restored is None:
-                    await self._keep(commit)
-                    await self._record(accepted)
-                self.compiled, self.in_force, self.refused = compiled, accepted, None
-                changed = self._use(facts, left_out, changes, prepared, accepted.at)
-                if 2 * len(changed) > len(compiled.bundles):
-                    await self._run(lambda: heap.settle(compiled.bundles.values()))
-                log.info("revision %s is in force", commit[:10])
-                return
-            self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
+            await self._offer(commit, files, restored)
+
+    async def _offer(self, commit: str, files: Files, restored: Revision | None) -> None:
+        changes, facts = self._changes, dict(self.facts)
+        found = await self._run(lambda: self._compile(files, commit, facts))
+        now = time.time()
+        if isinstance(found, tuple):
+            compiled, left_out = found
+            prepared = await self._run(lambda: self._prepare(compiled, facts))
+            accepted = restored or Revision(commit=commit, accepted=True, at=now)
             if restored is None:
-                await self._record(self.refused)
+                await self._keep(commit)
+                await self._record(accepted)
+            self.compiled, self.in_force, self.refused = compiled, accepted, None
+            self._again = None
+            changed = self._use(facts, left_out, changes, prepared, accepted.at)
+            if 2 * len(changed) > len(compiled.bundles):
+                await self._run(lambda: heap.settle(compiled.bundles.values()))
+            log.info("revision %s is in force", commit[:10])
+            return
+        self.refused = Revision(commit=commit, accepted=False, problems=tuple(found), at=now)
+        if restored is None:
+            await self._record(self.refused)
+        if self._again is None or self._again[0] != commit:
             log.warning("revision %s is refused: %s", commit[:10], found[0])
+            plain = facts and await self._run(
+                lambda: self._try(lambda: self.compiler.compile(files, commit, {}))
+            )
+            self._again = (commit, files) if plain and not isinstance(plain, list) else None
 
     async def put_facts(self, node: str, facts: Facts) -> None:
         """A node's facts changed. Returns when the bundles are rendered with them; many that come
@@ -150,11 +170,16 @@ class Revisions(Generic[C]):
         self._changes += 1
         await asyncio.shield(asyncio.create_task(self._render(self._changes)))
 
+    async def catch_up(self) -> None:
+        """Returns when the bundles are rendered with all facts: what came before may have failed."""
+        if self._rendered < self._changes:
+            await asyncio.shield(asyncio.create_task(self._render(self._changes)))
+
     async def confirm_facts(self, node: str, at: float) -> None:
         """A node's facts were found again, as they are known. Where sightings of a link disagree, the
-        newer one counts."""
+        newer one counts; links at which none do need no second look."""
         self.found_at[node] = max(at, self.found_at.get(node, 0.0))
-        if not any(link.disputed and node in (link.node, link.peer) for link in self._live.links):
+        if not any(node in link.aged for link in self._live.links):
             return
         async with self._lock:
             compiled, facts = self.compiled, dict(self.facts)
@@ -171,6 +196,8 @@ class Revisions(Generic[C]):
             prepared = await self._run(lambda: self._prepare(compiled, facts))
             self.compiled = compiled
             self._use(facts, left_out, changes, prepared)
+            if self._again is not None:
+                await self._offer(*self._again, None)
 
     def _use(
         self,
@@ -202,31 +229,25 @@ class Revisions(Generic[C]):
     # Below: in the compiling thread, on values that nobody changes.
 
     def _prepare(self, compiled: C, facts: FactsByNode) -> Prepared:
-        # What breaks a template was seen all the same, so all facts count here.
-        links, paths = self._lead(compiled.bundles, facts)
-        rollouts = self.compiler.rollouts(compiled)
-        return self._live.prepare(compiled.bundles, rollouts)._replace(links=links, paths=paths)
+        with uncollected():
+            # What breaks a template was seen all the same, so all facts count here.
+            links, paths = self._lead(compiled.bundles, facts)
+            rollouts = self.compiler.rollouts(compiled)
+            return self._live.prepare(compiled.bundles, rollouts)._replace(links=links, paths=paths)
 
     def _lead(
         self, bundles: Mapping[str, Bundle], facts: FactsByNode
     ) -> tuple[tuple[LinkState, ...], Paths]:
         """The links, and the paths over them."""
-        links = self._judge(bundles, facts)
-        hosts = hosts_of(bundles)
-        if self._led is None or self._led[0] is not links or self._led[1] != hosts:
-            found = {
-                node: Found(item, self.found_at.get(node, 0.0)) for node, item in facts.items()
-            }
-            self._led = (links, hosts, paths_of(bundles, links, found, self.compiler.spelling))
-        return links, self._led[2]
-
-    def _judge(self, bundles: Mapping[str, Bundle], facts: FactsByNode) -> tuple[LinkState, ...]:
+        spelling = self.compiler.spelling
         found = {node: Found(item, self.found_at.get(node, 0.0)) for node, item in facts.items()}
-        sites = {name: (bundle.node, initiators(bundle)) for name, bundle in bundles.items()}
-        if self._judged is None or self._judged[:2] != (sites, found):
-            links = judge(bundles, found, self.compiler.spelling)
-            self._judged = (sites, found, links)
-        return self._judged[2]
+        self._judged = judged(bundles, found, spelling, self._judged)
+        links = self._judged.links
+        nodes = {name: bundle.node for name, bundle in bundles.items()}
+        leading = _Leading(links, nodes, hosts_of(bundles), found)
+        if self._led is None or self._led[0] != leading:
+            self._led = (leading, paths_of(bundles, links, found, spelling))
+        return links, self._led[1]
 
     def _compile(
         self, files: Files, commit: str, facts: FactsByNode

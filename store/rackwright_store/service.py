@@ -7,13 +7,13 @@ in memory; then it wakes whom it concerns.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-import msgspec
-
+from rackwright.model import typed
 from rackwright.model.bundle import Origin
 from rackwright.model.facts import Facts
 from rackwright.model.lease import LEASE_SECONDS
@@ -22,7 +22,7 @@ from rackwright.model.report import Report
 from rackwright_store import auth
 from rackwright_store.database import Database
 from rackwright_store.following import Following
-from rackwright_store.gates import Rests
+from rackwright_store.gates import Rests, under_way
 from rackwright_store.hosts import Hosts, Want
 from rackwright_store.live import Live
 from rackwright_store.records import Drain, Retirement, Revision
@@ -31,6 +31,9 @@ from rackwright_store.runs import after, newest_of, summarise, verification
 from rackwright_store.standing import standings
 from rackwright_store.threads import Threads
 
+log = logging.getLogger(__name__)
+LOOK_AROUND = 30.0
+"""Seconds between two looks at who has fallen silent."""
 RETIRE_AFTER = 600.0
 """Seconds since its last report after which a node of the site may be retired."""
 
@@ -50,10 +53,8 @@ class Service:
             database.all_standings(),
         )
         self.live.retired = self.retired = database.all_retired()
-        facts = {
-            node: msgspec.json.decode(body, type=Facts)
-            for node, body in database.all_facts().items()
-        }
+        self.live.care.spell(compiler.spelling)
+        facts = {node: typed.decode(body, Facts) for node, body in database.all_facts().items()}
         self.revisions: Revisions[Any] = Revisions(
             compiler, facts, live=self.live, record=self._record, keep=following.keep
         )
@@ -72,7 +73,7 @@ class Service:
         self.threads = Threads(database)
         # Whoever may only say a node's name, to enrol it, leaves nothing here.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._follow: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Put the last good revision in force, and begin to follow the branch."""
@@ -81,7 +82,10 @@ class Service:
             await self.following.restore(last, self.revisions)
         if self.revisions.compiled is None:
             await self.following.check(self.revisions)
-        self._follow = asyncio.create_task(self.following.run(self.revisions))
+        self._tasks = [
+            asyncio.create_task(self.following.run(self.revisions)),
+            asyncio.create_task(self._look_around()),
+        ]
 
     def let_go(self) -> None:
         """End all long polls, and let no new one wait."""
@@ -91,13 +95,21 @@ class Service:
         """Finish what is being written, and close everything."""
         self.let_go()
         self.hosts.close()
-        if self._follow is not None:
-            self._follow.cancel()
-            await asyncio.gather(self._follow, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.following.close()
         self.revisions.close()
         await self.threads.close()
         self.database.close()
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AROUND)
+            try:
+                self.live.look_around()
+            except Exception:
+                log.exception("who has fallen silent is not seen; going on")
 
     def heard_from(self, node: str) -> None:
         """The node's agent gave a sign of life."""
@@ -142,6 +154,7 @@ class Service:
             self.revisions.found_at[node] = now
             await self.revisions.put_facts(node, facts)
         else:
+            await self.revisions.catch_up()
             await self._confirm_facts(node, now)
         return self.live.bundle_etag(node)
 
@@ -160,7 +173,8 @@ class Service:
             allowed()
             if self.live.ledgers.get(node) == body:
                 return
-            await self.threads.write(lambda: self.database.put_ledger(node, body, now))
+            begun = under_way(body) & self.live.verified.get(node, {}).keys()
+            await self.threads.write(lambda: self.database.put_ledger(node, body, now, begun))
             self.live.note_ledger(node, body, rests)
 
     async def post_outrun(self, body: bytes, report: Report, epoch: int = 0) -> None:

@@ -153,19 +153,21 @@ def stands_of(seen: Seen) -> dict[str, Stand]:
     left = {
         key
         for key, last in seen.standing.items()
-        if key != RUN and last.action in ("", "remove") and last.state in _HELD_BACK
+        if key != RUN and last.action in _TO_GO and last.state in HELD_BACK
     }
     for key in sorted((left | seen.verified.keys()) - found.keys() - deferred):
         if f"{key.partition('/')[0]}/?" in deferred:
             continue
         last = seen.standing.get(key)
-        current = last if last is not None and last.action in ("", "remove") else None
+        current = last if last is not None and last.action in _TO_GO else None
         stand = _undone(current, seen.told, remove=True, origin="")
         found[key] = _in_turn(stand, seen.gates.later.get(key, ""), current)
     return found
 
 
-_HELD_BACK = frozenset({"blocked", "failed", "refused"})
+HELD_BACK = frozenset({"blocked", "failed", "refused"})
+_TO_GO = frozenset({"", "remove", "release"})
+"""What is reported of something that is not declared any more: removed, or let go of."""
 
 
 def _in_turn(stand: Stand, later: str, last: Standing | None) -> Stand:
@@ -181,7 +183,7 @@ def _in_turn(stand: Stand, later: str, last: Standing | None) -> Stand:
 
 
 def _undone(last: Standing | None, told: float, *, remove: bool, origin: str) -> Stand:
-    if last is None or last.state not in _HELD_BACK:
+    if last is None or last.state not in HELD_BACK:
         return Stand(state="unreported", remove=remove, since=told, origin=origin)
     state: Stands = "waiting"
     if last.state == "failed" or last.state == "refused":

@@ -45,9 +45,12 @@ class Threads:
         while self._pending:
             batch, self._pending = self._pending, []
             works = [work for work, _ in batch]
-            done = await asyncio.get_running_loop().run_in_executor(
-                self._writer, self._database.together, works
-            )
+            try:
+                done = await asyncio.get_running_loop().run_in_executor(
+                    self._writer, self._database.together, works
+                )
+            except Exception as trouble:  # noqa: BLE001 - no thread to be had: whoever waits is told so
+                done = [(None, trouble)] * len(works)
             for (_, future), (result, error) in zip(batch, done, strict=True):
                 if future.done():
                     continue  # whoever asked has been cancelled

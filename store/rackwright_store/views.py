@@ -12,7 +12,7 @@ import msgspec
 
 from rackwright.model.bundle import Gates
 from rackwright_proposals.documents import HANDOFF_DEADLINE
-from rackwright_proposals.evidence import link_data
+from rackwright_proposals.evidence import link_data, renewed
 from rackwright_store import status
 from rackwright_store.delegates import why_delegate
 from rackwright_store.known import known_nodes
@@ -142,7 +142,8 @@ class Views:
 
     def links(self) -> list[dict[str, Any]]:
         """Every link of the site: declared, seen, or both."""
-        return [link_data(link) for link in self._live.links]
+        looked = self._revisions.found_at
+        return [link_data(renewed(link, looked)) for link in self._live.links]
 
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""

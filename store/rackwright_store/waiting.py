@@ -12,6 +12,7 @@ import msgspec
 
 from rackwright.model.address import Address
 from rackwright.model.bundle import Need, rollout_of
+from rackwright_proposals.carrying import SHARED
 from rackwright_proposals.redundancy import Groups, groups_of
 from rackwright_store.roots import Kind, Root, agent_name, owner_of, pending, refused, trouble
 from rackwright_store.standing import Seen, Stand, stands_of
@@ -203,7 +204,10 @@ class Rack:
         if self._groups is None:
             nodes = {name: seen.bundle.node for name, seen in self.nodes.items()}
             self._groups = Groups(groups_of(nodes))
-        ports = (before.name.partition("/")[2], key.name.partition("/")[2])
+        ports = [
+            item.name if item.name.partition("/")[0] in SHARED else item.name.partition("/")[2]
+            for item in (before, key)
+        ]
         return self._groups.explain(before.node, ports[0], key.node, ports[1])
 
     def _turn(self, key: _Key) -> tuple[str, ...]:
@@ -211,7 +215,7 @@ class Rack:
         if key.kind != "resource" or key.node not in self.nodes:
             return ()
         turns = self.nodes[key.node].gates.turns
-        waits = turns.get(key.name.partition("/")[2], ())
+        waits = turns.get(key.name) or turns.get(key.name.partition("/")[2], ())
         stand = self.stands(key.node).get(key.name)
         return waits if stand is not None and {*waits} & {*stand.waits_for} else ()
 
@@ -297,7 +301,8 @@ class Rack:
                 for text in stand.waits_for
                 if (key := _key(text)).node == node and key.name in mine and not mine[key.name].done
             ]
-            return [*held, *local]
+            turn = self._turn(_Key("resource", node, name))
+            return [*dict.fromkeys((*held, *turn, *local))]
         if node not in self._needs:
             self._needs[node] = {str(item.address): item.needs for item in seen.bundle.resources}
         wanted = [need.address for need in self._needs[node].get(name, ())]

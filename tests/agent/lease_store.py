@@ -27,6 +27,8 @@ class LeaseStore:
     grants: dict[str, Grant] = field(default_factory=dict)
     asked: list[tuple[dict[str, tuple[str, int]], dict[str, int]]] = field(default_factory=list)
     away: RackwrightError | None = None
+    leaving: dict[str, str] = field(default_factory=dict)
+    """Node → where it is to go."""
 
     def leases(
         self,
@@ -50,6 +52,9 @@ class LeaseStore:
             same = (grant.subject, grant.instance) == (credential, instance)
             if grant.subject and now < grant.ends and same:
                 grant.process = process
+            elif node in self.leaving:
+                refused[node] = Refused(why=self.leaving[node], retry=0.1)
+                continue
             elif not grant.subject or now >= grant.ends + GRACE or (same and now >= grant.ends):
                 grant.epoch = max(grant.epoch, epoch) + 1
                 grant.subject, grant.instance, grant.process = credential, instance, process
@@ -60,4 +65,5 @@ class LeaseStore:
                 continue
             grant.ends = now + self.ttl
             held[node] = grant.epoch
-        return Leases(ttl=self.ttl, held=held, refused=refused)
+        leaving = {node: why for node, why in self.leaving.items() if node in held}
+        return Leases(ttl=self.ttl, held=held, refused=refused, leaving=leaving)

@@ -55,13 +55,15 @@ class Rack:
     def ran(self, node: str, state: str = "changed", **more: Any) -> None:
         source, now = self.source(node), time.time()
         outcomes: list[Outcome] = []
+        entries: dict[str, Entry] = {}
         for item in source.bundle().resources:
             about: dict[str, Any] = {"state": state, "action": "update", "digest": item.digest}
             outcomes.append(Outcome(address=str(item.address), **about))
             if state == "changed":
                 entry = Entry(type=item.type, data=item.data, digest=item.digest)
+                entries[str(item.address)] = entry
                 file = LedgerFile(self.state / node / "ledger.json")
-                file.store(Ledger(entries={str(item.address): entry}))
+                file.store(Ledger(entries=entries))
         (self.state / node).mkdir(parents=True, exist_ok=True)
         source.deliver(
             Report(id="r", node=node, started=now, finished=now, outcomes=tuple(outcomes), **more)
@@ -108,3 +110,28 @@ def test_who_ran_lately_answers(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> 
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 200)
     assert rack.source("pdu1").gates().last_feeds == {}
+
+
+def test_a_lag_and_a_vlan_on_one_switch_after_the_other(rack: Rack) -> None:
+    """With members in a spelling of their own; of what is in VLAN 30 nothing is declared."""
+    text = SITE.replace("{port: Gi1/0/1, access_vlan: VLAN}", "LAG")
+    lag = "{{lag: 10, members: [Gi1/0/1], mode: trunk, allowed_vlans: '{}'}}"
+
+    def declare(vlans: str, *more: str) -> None:
+        resources = ", ".join((lag.format(vlans), *more))
+        (rack.site / "a.yaml").write_text(text.replace("LAG", resources))
+
+    declare("10,30", "{vlan: 30}", "{vlan: 10}")
+    for node in ("sw-a", "sw-b"):
+        rack.ran(node)
+    assert rack.turns("sw-a") == rack.turns("sw-b") == {"lag/10": ()}
+    declare("10,30", "{vlan: 10}")
+    assert rack.turns("sw-b")["vlan/30"] == ("sw-a:vlan/30",)
+    assert "vlan/30" not in rack.turns("sw-a")
+    assert rack.turns("sw-b")["vlan/30"] == ("sw-a:vlan/30",)
+    rack.ran("sw-a")
+    assert "vlan/30" not in rack.turns("sw-b")
+    rack.ran("sw-b")
+    declare("10", "{vlan: 10}")
+    assert rack.turns("sw-b") == {"lag/10": ("sw-a:lag/10",)}
+    assert rack.turns("sw-a") == {}

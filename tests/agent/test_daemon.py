@@ -15,8 +15,10 @@ from rackwright.daemon import Signals, serve, tell_systemd
 from rackwright.loop import BACK_OFF, Loop, Pace
 from rackwright.model.errors import Temporary, Unreachable
 from rackwright.model.report import Report
+from rackwright.run import NodeRunner
 
 from ..engine.memory import declare
+from ..waiting import until
 from .fakes import Rig
 from .test_run import rig
 
@@ -117,6 +119,20 @@ def test_a_bug_in_a_provider_does_not_end_the_loop(rack: Rack) -> None:
     made.dead.clear()
     loop.wake()
     assert rack.reports.get(timeout=10).exit_code == 0
+
+
+def test_a_bug_outside_of_a_run_does_not_end_the_loop(
+    rack: Rack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would start another one for a node beside others."""
+    monkeypatch.setattr("rackwright.loop.BACK_OFF", 0.01)
+    loop, _ = rack.add("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(NodeRunner, "run", lambda *_, **__: 1 // 0)
+        loop.start()
+        until(lambda: loop._failures > 2, what="it tries")
+    assert rack.reports.get(timeout=10).exit_code == 0
+    until(lambda: loop.resting and not loop._failures, what="it rests")
 
 
 def test_unreachable_backs_off_up_to_the_interval(rack: Rack) -> None:

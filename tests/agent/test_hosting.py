@@ -1,4 +1,4 @@
-"""The daemon's socket, whatever goes wrong behind it."""
+"""The daemon of delegates: its socket, whatever goes wrong behind it, and what the store has it let go of."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ import pytest
 
 from rackwright import hosted, hosting
 from rackwright.hosted import Told
+from rackwright.hosting import Delegates as Shared
+from rackwright.hosting import Hosting
+from rackwright.keeper import Keeper
+from rackwright.leasing import boot_time
+from rackwright.loop import Pace
+from rackwright.model.errors import Unreachable
 
+from ..engine.memory import Device
 from ..real.parts import until
+from .fakes import Rig, RigRegistry
+from .lease_store import LeaseStore
 
 
 class Line:
@@ -62,3 +71,45 @@ def test_who_asks_is_answered_after_any_failure(
         line.shutdown(socket.SHUT_RDWR)
         line.close()
     until(lambda: not thread.is_alive())
+
+
+class Store(LeaseStore):
+    """Knows leases, and nothing else."""
+
+    def __getattr__(self, name: str) -> Any:
+        def away(*_: object, **__: object) -> None:
+            raise Unreachable("the store is away")
+
+        return away
+
+
+def test_what_is_to_go_elsewhere_is_let_go_of_though_the_hosts_agent_is_dead(
+    tmp_path: Path,
+) -> None:
+    """And taken up again when it is to come back, before that agent has looked."""
+    client: Any = Store(boot_time, ttl=2.0)
+    shared = Shared(
+        "admin1", client, RigRegistry(Rig(Device())), tmp_path, tmp_path / "none",
+        Pace(3600, 0), lambda _report: None,
+    )  # fmt: skip
+    keeper = Keeper(client, "admin1")
+    made = Hosting(shared, keeper, lambda: None)
+    files = shared.own / hosted.FOLDER
+    files.mkdir(parents=True)
+    (files / "sw1").touch()
+    keeper.start()
+
+    def told() -> Told:
+        made.look()
+        return made.told().get("sw1", Told(state="stopped"))
+
+    until(lambda: told().epoch == 1)
+    client.leaving = {"sw1": "the store places sw1 on admin2"}
+    until(lambda: told().why == "the store places sw1 on admin2", what="it is told")
+    assert told().state == "waiting"  # it is declared here until the host's agent has looked
+    until(lambda: told() and client.grants["sw1"].subject == "", what="the lease is given back")
+    client.leaving = {}
+    until(lambda: told().epoch > 1, what="it comes back")
+    made.leave()
+    until(lambda: made.empty)
+    keeper.close()

@@ -108,6 +108,66 @@ def test_a_store_that_is_away_ends_the_lease_and_gives_it_again(
     assert claim.current() is not lease
 
 
+def test_a_lease_that_is_refused_ends_for_whoever_looks_at_it(
+    store: LeaseStore, hosts: dict[str, Host], tmp_path: Path
+) -> None:
+    claim = hosts["admin1"].claim(tmp_path)
+    until(lambda: held(claim) == 1)
+    lease = claim.current()
+    store.grants["sw1"].subject = "admin2"
+    until(lambda: claim.lease is None)
+    with pytest.raises(Unreachable, match=r"admin2 converges it \(epoch 1\): nothing more is sent"):
+        lease.check()
+
+
+def test_a_new_tenure_ends_the_one_before(
+    store: LeaseStore, hosts: dict[str, Host], tmp_path: Path
+) -> None:
+    claim = hosts["admin1"].claim(tmp_path)
+    until(lambda: held(claim) == 1)
+    lease = claim.current()
+    store.grants["sw1"].epoch = 7
+    until(lambda: held(claim) == 7)
+    with pytest.raises(Unreachable, match="a new one began"):
+        lease.check()
+
+
+def test_a_state_directory_knows_under_which_tenure_it_was_written(tmp_path: Path) -> None:
+    claim = Claim("sw1", tmp_path)
+    claim.lock()
+    claim.adopt(Lease("sw1", 3, boot_time() + 60))
+    claim.unlock()
+    again = Claim("sw1", tmp_path)
+    again.lock()
+    try:
+        assert again.wish.epoch == 3
+        assert [again.follows(Lease("sw1", epoch, 0.0)) for epoch in (2, 3, 4, 5)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+    finally:
+        again.unlock()
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(tmp_path: Path) -> None:
+    now = 100.0
+
+    class Slow(LeaseStore):
+        def leases(self, *asked: Any) -> Any:
+            nonlocal now
+            given = super().leases(*asked)
+            now += 4.0
+            return given
+
+    ours = Keeper(Slow(lambda: now, ttl=10.0), "admin1", clock=lambda: now)  # type: ignore[arg-type]
+    claim = Claim("sw1", tmp_path)
+    ours.want(claim)
+    ours._turn()
+    assert claim.current().ends == 100.0 + 10.0 - 1.0
+
+
 def test_one_process_a_state_directory(hosts: dict[str, Host], tmp_path: Path) -> None:
     one, two = Claim("sw1", tmp_path), Claim("sw1", tmp_path)
     hosts["admin1"].keeper.want(one)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rackwright.cli import neighbours, tree
+from rackwright.cli import links, neighbours, tree
 from rackwright.cli.main import main
 from rackwright.cli.tree import Tree, TreeSource
 from rackwright.model.facts import Facts, FoundLink
@@ -126,9 +126,8 @@ def test_what_is_found_is_adopted(site: Path, capsys: pytest.CaptureFixture[str]
     assert ask(site, "--adopt") == 0
     printed = capsys.readouterr()
     assert f"  {P2}: h2:eth0  # sw1 sees h2 eth0 on {P2} by LLDP" in printed.out
+    assert "wrote a.yaml: look at it with git diff" in printed.out
     assert "the site has no node 'phone'" in printed.err
-    assert (site / "a.yaml").read_text() == SITE
-    assert ask(site, "--adopt", "--write") == 0
     first = "  Gi1/0/1: h1:eth0\n"
     assert (site / "a.yaml").read_text() == SITE.replace(first, f"  {P2}: h2:eth0\n{first}")
     capsys.readouterr()
@@ -137,12 +136,48 @@ def test_what_is_found_is_adopted(site: Path, capsys: pytest.CaptureFixture[str]
     assert {row["port"]: row["state"] for row in rows} == {P1: "proven", P2: "proven", "GigabitEthernet1/0/9": "found"}  # fmt: skip
 
 
+def test_what_is_adopted_and_not_committed_is_not_added_again(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store goes on calling it found."""
+    saw(site, (P2, "h2", "eth0"))
+    assert ask(site, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+
+    class Store:
+        def links(self) -> Any:
+            return rows
+
+    monkeypatch.setattr(links, "connect", lambda *_: Store())
+    monkeypatch.setenv("RACKWRIGHT_STORE", "http://127.0.0.1:9")
+    assert ask(site, "--adopt") == 0
+    once = (site / "a.yaml").read_text()
+    assert once.count(f"  {P2}: h2:eth0\n") == 1
+    capsys.readouterr()
+    assert ask(site, "--adopt") == 0
+    assert f"sw1:{P2} to h2:eth0: {site} has a link there already" in capsys.readouterr().err
+    assert (site / "a.yaml").read_text() == once
+
+
 def test_nothing_is_written_into_a_site_that_would_not_lint(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saw(site, (P2, "h2", "eth0"))
     (site / "b.yaml").write_text("node: h1\ntype: server\n")
-    assert ask(site, "--adopt", "--write") == 1
+    assert ask(site, "--adopt") == 1
     assert (site / "a.yaml").read_text() == SITE
-    assert ask(site, "--write") == 1
-    assert "--write goes with --adopt" in capsys.readouterr().err
+
+
+def test_without_a_site_they_are_printed(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saw(site, (P2, "h2", "eth0"))
+    assert ask(site, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(links, "connect", lambda *_: type("Store", (), {"links": lambda _: rows})())
+    monkeypatch.setenv("RACKWRIGHT_STORE", "http://127.0.0.1:9")
+    with pytest.raises(SystemExit) as ended:
+        main(["links", "--adopt"])
+    assert ended.value.code == 0
+    assert f"  {P2}: h2:eth0  # sw1 sees" in capsys.readouterr().out
+    assert (site / "a.yaml").read_text() == SITE

@@ -114,6 +114,25 @@ def test_a_way_of_the_same_kind_is_left_before_a_better_one_is_tried(
     assert [line.closed for line in opened] == [True, False]
 
 
+def test_no_further_way_is_tried_when_the_process_must_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ladder = Ladder(monkeypatch, SSH, SERIAL)
+    around = Surroundings(state=Path("/nonexistent"))
+    ladder.rig.dead = {"ssh": Unreachable("ssh: no answer"), "serial": Unreachable("no prompt")}
+    around.stop.set()
+    with pytest.raises(Unreachable, match=r"^ssh: no answer$"):
+        ladder.reach.session(ladder.node, {}, around)
+    assert ladder.tried() == ["ssh"]
+
+
+def test_what_all_ways_say_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = Ladder(monkeypatch, SSH, SERIAL)
+    ladder.rig.dead = dict.fromkeys(("ssh", "serial"), Permanent("secret 'x' is not there"))
+    with pytest.raises(Permanent, match=r"^secret 'x' is not there$"):
+        ladder.session()
+
+
 def test_when_none_works_it_says_what_each_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = Ladder(monkeypatch, SSH, SERIAL)
     ladder.rig.dead = {"ssh": Permanent("wrong password"), "serial": Unreachable("no line")}

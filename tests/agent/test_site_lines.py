@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from rackwright.cli.site_lines import NodeRead, SitePlan, plan_data, site_plan
+from rackwright.cli.site_lines import SitePlan, plan_data, site_plan
+from rackwright.cli.site_steps import NodeRead
 from rackwright.engine.known import Known
 from rackwright.engine.ledger import Entry, Ledger
 from rackwright.model.bundle import Bundle, Declared, Deferred, Need, Origin
@@ -240,13 +241,13 @@ def test_json_keeps_its_keys() -> None:
     ]  # fmt: skip
     (line,) = found["waves"][0]["changes"]
     hit = line["radius"]["servers"][0]
-    assert set(found) == {"site", "commit", "nodes", "waves", "gone", "summary"}
+    assert set(found) == {"site", "commit", "nodes", "waves", "rollouts", "gone", "summary"}
     assert set(line) == {
         "address", "node", "state", "action", "mark", "after", "changes", "commands", "why", "origin",
-        "severs", "radius",
+        "severs", "radius", "rollouts", "drift", "failed", "doubts",
     }  # fmt: skip
     assert set(hit) == {"what", "how", "path", "alone", "cut"}
     assert set(found["summary"]) == {
-        "changes", "nodes", "read", "assumed", "blocked", "failed", "refused", "deferred", "in_sync",
+        "changes", "nodes", "create", "update", "remove", "drifted", "failed_before", "read", "assumed", "blocked", "failed", "refused", "deferred", "unlisted", "in_sync",
         "cuts", "cuts_together", "unknown",
     }  # fmt: skip

@@ -15,7 +15,7 @@ from rackwright_providers.auto import Auto
 from rackwright_providers.identify import Candidate, by_object_id, by_text, identify
 from rackwright_providers.pdu.resources import Outlet
 from rackwright_sim.apc_rpdu import ApcRpdu
-from tests.conformance.rig import rigs
+from tests.conformance.platforms import rigs
 
 APC = Candidate("apc", frozenset({"snmp"}), object_ids=("1.3.6.1.4.1.318.1.3.4",))
 APC2 = Candidate("apc2", frozenset({"snmp"}), object_ids=("1.3.6.1.4.1.318.1.3.4.6",))

@@ -10,7 +10,7 @@ import pytest
 
 from bench import __main__ as command
 from bench import compile as compiling
-from bench import large, local, site, store, switches, table
+from bench import large, local, plan, site, store, switches, table
 
 MACHINE = {"cpus": 2, "python": "3.11.0"}
 
@@ -82,7 +82,22 @@ def test_site() -> None:
     result = site.run(print, quick=True, sizes=(10, 20))
     assert [(row["nodes"], row["links"]) for row in result["rows"]] == [(10, 100), (20, 200)]
     assert all(row["resources"] >= 100 * row["nodes"] for row in result["rows"])
-    assert len(rows_of(table.whole_site({**result, "machine": MACHINE}))) == 2 + 2
+    assert all(len(row["edits"]) == 7 for row in result["rows"])
+    assert len(rows_of(table.whole_site({**result, "machine": MACHINE}))) == 2 + 2 + 2 + 7
+
+
+def test_a_commit_that_costs_more_than_promised_fails() -> None:
+    many = {"what": "all", "few": False, "cpu": 9.0}
+    site.hold({"nodes": 10, "edits": [{"what": "a link", "few": True, "cpu": 0.5}, many]})
+    with pytest.raises(RuntimeError, match=r"^10 nodes: more than 0\.5 s of CPU: a link$"):
+        site.hold({"nodes": 10, "edits": [{"what": "a link", "few": True, "cpu": 0.51}, many]})
+
+
+def test_plan() -> None:
+    result = plan.run(print, sizes=(10,))
+    (row,) = result["rows"]
+    assert (row["nodes"], row["waves"]) == (10, 6)
+    assert len(rows_of(table.planning({**result, "machine": MACHINE}))) == 2 + 1
 
 
 def test_a_page_gets_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from rackwright_providers.pdu.outlet_table import (
     Setting,
     enumeration,
 )
-from rackwright_sim.snmp_agent import Gauge
-from rackwright_sim.snmp_agent import Path as Oid
+from rackwright_sim.snmp_objects import Gauge
+from rackwright_sim.snmp_objects import Path as Oid
 from rackwright_sim.snmp_pdu_unit import Number, Phase, Unit, Verb
 
 from .rig import Case, Impossible, Maker, Written

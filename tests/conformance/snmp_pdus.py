@@ -11,7 +11,7 @@ from typing import Any
 
 from rackwright.model.site import Way
 from rackwright_sim.faults import Faults
-from rackwright_sim.snmp_agent import Access
+from rackwright_sim.snmp_objects import Access
 from rackwright_sim.snmp_pdu import PduDevice, SnmpPdu
 from rackwright_sim.snmp_pdu_unit import PduOptions, Unit
 

@@ -21,7 +21,8 @@ from rackwright.provider import Registry
 from rackwright_providers.switch import vlanset
 
 from .converging import Delegate, states, told
-from .rig import Case, RealRig, Rig, cases, fields, over, rigs
+from .platforms import cases, over, rigs
+from .rig import Case, RealRig, Rig, fields
 
 CASES = cases()
 DONE = {"in_sync", "changed", "removed", "released"}

@@ -21,7 +21,7 @@ from rackwright.provider import AnyProvider, Surroundings
 from rackwright_providers.transport import recording, replay
 
 from .converging import Delegate
-from .rig import rigs
+from .platforms import rigs
 from .test_conformance import CASES, EVERY
 
 CUTS = 200

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rackwright.provider import AnyProvider, Registry
-from tests.conformance.rig import cases, fields, over, rigs
+from tests.conformance.platforms import cases, over, rigs
+from tests.conformance.rig import fields
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "platforms.md"

@@ -93,7 +93,7 @@ def test_every_command_has_help_and_json_where_it_prints(name: str) -> None:
     assert command is not None
     assert command.help
     prints = {"plan", "agent", "delegate", "discover", "lint", "status", "node", "proposal"}
-    prints |= {"links", "runs", "why", "sim", "sequence", "why-waiting", "rollout"}
+    prints |= {"links", "runs", "why", "sim", "sequence", "why-waiting", "rollout", "watch", "host"}
     if name in prints:
         printing = command.commands.values() if isinstance(command, click.Group) else [command]
         assert all(any("--json" in item.opts for item in one.params) for one in printing)

@@ -14,7 +14,7 @@ from rackwright.engine.converge import Job, converge
 from rackwright.engine.ledger import Entry, Ledger, LedgerFile, decode, encode
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Deferred, Gates, Origin
-from rackwright.model.errors import Permanent
+from rackwright.model.errors import Permanent, Rejected
 from rackwright.model.report import Report
 from rackwright.model.resource import to_data
 from tests.tables import table
@@ -64,6 +64,8 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
             data=to_data(device.state.get(Address.parse(text), thing(text))),
             made=who == "made",
             digest=declare(text, **case.get("seen", {}).get(text, {})).digest,
+            needs=tuple(case.get("needs_before", {}).get(text, ())),
+            destroy=text in case.get("destroy_before", ()),
         )
         for text, who in case.get("ledger_before", {}).items()
     }
@@ -85,6 +87,7 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
     provider = Memory()
     provider.carried = [Address.parse(text) for text in case.get("carriers", ())]
     provider.undoes = case.get("undoes", False)
+    provider.atomic = case.get("atomic", False)
     gates = Gates(
         verified=case.get("verified", {}),
         held={key: tuple(value) for key, value in case.get("held", {}).items()},
@@ -92,7 +95,9 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
         later=case.get("later", {}),
         paths={host: tuple(ports) for host, ports in case.get("paths", {}).items()},
         turns={port: tuple(waits) for port, waits in case.get("turns", {}).items()},
+        given=case.get("given", {}),
         last_feeds=case.get("last_feeds", {}),
+        stale=case.get("stale", False),
     )
 
     here = case.get("here", "admin1")
@@ -113,6 +118,28 @@ def test_case(case: dict[str, Any], tmp_path: Path) -> None:
         assert device.state[Address.parse(text)] == thing(text, **fields)
     for entry in file.load().entries.values():
         assert entry.intent == ""
+
+
+def test_what_went_and_is_not_saved_may_come_back_and_is_ours(tmp_path: Path) -> None:
+    device, file = Device(), LedgerFile(tmp_path / "ledger.json")
+    run(file, device, bundle(declare("thing/a"), declare("thing/b")))
+    before = dict(device.startup)
+
+    class Full(Memory):
+        def save(self, session: Line) -> bool:
+            raise Rejected("no space left")
+
+    report = run(file, device, bundle(declare("thing/b")), provider=Full())
+    assert states(report)["thing/a"] == "removed"
+    assert owned(file) == {"thing/a": "made", "thing/b": "made"}
+    device.state = dict(before)  # it was off for a moment
+    assert states(run(file, device, bundle(declare("thing/b"))))["thing/a"] == "removed"
+    assert device.startup.keys() == {Address("thing", "b")}
+    assert owned(file) == {"thing/b": "made"}
+    # Where it did not come back it is let go of with the next save.
+    run(file, device, bundle(), provider=Full())
+    assert states(run(file, device, bundle())) == {"thing/b": "released"}
+    assert (owned(file), device.startup) == ({}, {})
 
 
 def test_what_failed_to_be_mended_has_still_drifted(tmp_path: Path) -> None:

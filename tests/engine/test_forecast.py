@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from rackwright.engine.converge import Job, converge
 from rackwright.engine.forecast import AnyPlatform, forecast
-from rackwright.engine.known import Known, gates_of, leaves, of_ledger, rests_of, staying
-from rackwright.engine.ledger import Entry, Ledger, LedgerCopy, LedgerFile
+from rackwright.engine.known import Known, of_ledger
+from rackwright.engine.ledger import Ledger, LedgerCopy, LedgerFile
 from rackwright.model.address import Address
-from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Origin
+from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.report import Outcome, Report
@@ -249,53 +249,6 @@ def test_a_device_that_nobody_has_identified() -> None:
     what = bundle(declare("thing/A", size=1))
     (found,) = forecast(what, Gates(), AnyPlatform(NOUNS.values()), Known())
     assert (found.address, found.state) == ("thing/A", "changed")
-
-
-def node(name: str, *resources: Declared, deferred: tuple[str, ...] = ()) -> Bundle:
-    made = bundle(*resources)
-    origin = Origin(file="site.yaml", line=1)
-    return msgspec.structs.replace(
-        made,
-        node=msgspec.structs.replace(made.node, name=name),
-        deferred=tuple(Deferred(address=one, fact="x:y", origin=origin) for one in deferred),
-    )
-
-
-def holding(**needs: tuple[str, ...]) -> Known:
-    entries = {
-        f"thing/{name}": Entry(type="thing", data={"name": name}, needs=of, called=f"thing/{name}")
-        for name, of in needs.items()
-    }
-    return Known(ledger=Ledger(entries=entries))
-
-
-def test_gates_of_a_site_that_is_not_in_force_yet() -> None:
-    site = {
-        "sw": node("sw", declare("thing/v1"), declare("thing/v2")),
-        "web1": node("web1", declare("thing/x"), deferred=("plug/?",)),
-    }
-    known = {
-        "web1": holding(x=("sw:thing/v1", "thing/y"), y=("sw:thing/v2", "sw:thing/v9")),
-        "gone": holding(z=("sw:thing/v1", "sw:thing/v9")),
-    }
-    stays = {name: staying(one) for name, one in site.items()}
-    gates = gates_of(site["sw"], stays, known, rests_of(known))
-    assert gates.held == {
-        # v1 stays, and so does who uses it; who is gone holds only what is to go.
-        "thing/v2": ("web1:thing/y",),
-        "thing/v9": ("gone:thing/z", "web1:thing/y"),
-    }
-    assert not leaves("plug/7", stays["web1"])
-    assert leaves("thing/y", stays["web1"])
-
-
-def test_a_need_is_met_at_the_digest_that_the_site_wants() -> None:
-    vlan = declare("thing/v1", size=1)
-    web1 = node("web1", declare("thing/x", needs=[("sw:thing/v1", vlan.digest)]))
-    for digest, met in ((vlan.digest, {"sw:thing/v1": vlan.digest}), ("old", {})):
-        known = {"sw": Known(verified={"thing/v1": digest})}
-        assert gates_of(web1, {"web1": staying(web1)}, known, {}).verified == met
-    assert gates_of(web1, {"web1": staying(web1)}, {}, {}).verified == {}
 
 
 def test_a_dry_run_cannot_write_the_ledger_that_it_was_lent() -> None:

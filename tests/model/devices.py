@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rackwright.model.address import Address
 from rackwright.model.change import Step, Wanted
 from rackwright.model.errors import Rejected, Unreachable
+from rackwright.model.facts import Facts
 from rackwright.model.resource import Resource
 from rackwright.provider import LeaseLike, Registry
 from tests.engine.memory import Line, Memory, Write
-from tests.model.nouns import NOUNS, Outlet, Port, Share, Vlan
-from tests.model.site import ARRAY, BY_HAND, PDUS, SWITCHES
+from tests.model.nouns import NOUNS, Blade, Outlet, Port, Share, Vlan
+from tests.model.site import ARRAY, BY_HAND, CHASSIS, OWN_PORTS, PDUS, SWITCHES
 
 if TYPE_CHECKING:
     from tests.model.hosts import Agent
@@ -28,7 +29,8 @@ class Failure(NamedTuple):
     """What goes wrong in one run."""
 
     kind: str = ""
-    """``reject``, ``lie``, ``crash-before``, ``crash-after``, ``lose-before``, ``lose-after``, ``down``;
+    """``reject``, ``lie``, ``crash-before``, ``crash-after``, ``lose-before``, ``lose-after``, ``down``,
+    ``unsaved``;
     ``away``: the store does not answer; ``pause``: the process stands still for a while; ``drain``: the
     host is told to let go."""
     at: int = 0
@@ -45,6 +47,8 @@ class Device:
     """What the device has."""
     moved: set[Address] = field(default_factory=set)
     """What somebody else took away or changed."""
+    lost: set[Address] = field(default_factory=set)
+    """What somebody else took away, and is not there again."""
     epoch: int = 0
     """The highest under which something was written."""
     writer: str = ""
@@ -52,6 +56,22 @@ class Device:
     reads: int = 0
     saves: int = 0
     startup: dict[Address, Resource] = field(default_factory=dict)
+    """What it has after it was off."""
+    made: set[Address] = field(default_factory=set)
+    """What it got from us, even if it has lost it since: it may have it again when it was off."""
+    written: set[Address] = field(default_factory=set)
+    """What is as we wrote it last."""
+    gone: set[Address] = field(default_factory=set)
+    """What we took away."""
+
+    def note(self, now: dict[Address, Resource]) -> None:
+        """Somebody else makes it have ``now``."""
+        before = self.state
+        changed = {a for a in before.keys() | now.keys() if before.get(a) != now.get(a)}
+        self.moved |= changed
+        self.written -= changed
+        self.lost = (self.lost | changed) - now.keys()
+        self.state = dict(now)
 
 
 def factory(name: str) -> dict[Address, Resource]:
@@ -60,15 +80,24 @@ def factory(name: str) -> dict[Address, Resource]:
     if name in SWITCHES:
         found = [Port(name=str(n)) for n in range(1, 4)]
         found += [Port(name="48", access_vlan=99), Vlan(name="99"), Vlan(name="30")]
+        if name == SWITCHES[0]:
+            found += [Port(name=port, access_vlan=50) for port in OWN_PORTS.values()]
+            found += [Vlan(name="50")]
     elif name in PDUS:
         found = [Outlet(name=str(n), state="on") for n in (1, 2, 3, 24)]
+    elif name == CHASSIS:
+        found = [Blade(name=str(n), power="on") for n in (1, 2, 3, 8)]
     elif name == ARRAY:
         found = [Share(name="of-others", size=7)]
     return {thing.address: thing for thing in found}
 
 
 FOREIGN = {
-    Address.parse(text) for text in ("port/48", "vlan/99", BY_HAND, "outlet/24", "share/of-others")
+    Address.parse(text)
+    for text in (
+        *("port/48", "vlan/99", "vlan/50", BY_HAND),
+        *("outlet/24", "blade/8", "share/of-others"),
+    )
 }
 
 
@@ -113,9 +142,17 @@ class Provider(Memory):
         session.check()
         return super().read(session, wanted)
 
+    def discover(self, session: Line) -> Facts:
+        assert isinstance(session, Session)
+        session.check()
+        self.agent.looked = self.world.facts(self.node)
+        return self.agent.looked
+
     def save(self, session: Line) -> bool:
         assert isinstance(session, Session)
         session.check()
+        if self.failure.kind == "unsaved":
+            raise Rejected("no space left")
         return super().save(session)
 
     def commit(self, session: Line, steps: Sequence[Step]) -> None:

@@ -13,7 +13,6 @@ import msgspec
 
 from rackwright.engine.spool import Spool
 from rackwright.keeper import Claim, Keeper
-from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import Unreachable
 from rackwright.model.facts import Facts
@@ -94,6 +93,7 @@ class Line:
     def put_facts(self, node: str, credential: str, facts: Facts, *, epoch: int = 0) -> str:
         self._may(node, credential, epoch)
         body = msgspec.json.encode(facts)
+        self.world.checks.facts[node] = facts
         return str(self.world.do(self.world.service.put_facts(node, body, facts)))
 
     def put_ledger(self, node: str, credential: str, ledger: bytes, *, epoch: int = 0) -> None:
@@ -125,9 +125,7 @@ class Line:
             return
         else:
             raise NotAllowed(f"{credential} never held {node} under epoch {epoch}")
-        for outcome in report.outcomes:
-            if outcome.state in ("in_sync", "changed"):
-                self.world.cut.discard((node, Address.parse(outcome.address)))
+        self.world.checks.reported(report)
 
     def _may(self, node: str, credential: str, epoch: int) -> None:
         if self.cut or node in self.away:
@@ -137,6 +135,7 @@ class Line:
             raise NotAllowed(f"{credential} does not hold {node} (epoch {epoch})")
         self._known(node)
         service.heard_from(node)
+        self.world.checks.heard.add(node)
 
     def _known(self, node: str) -> None:
         if node in self.world.service.retired:
@@ -166,6 +165,10 @@ class Agent:
         self.provider = Provider(world, node)
         self.provider.agent = self
         self.running = False
+        self.looked = Facts()
+        """What it found when it looked last."""
+        self.served: object = None
+        """The lease under which it ran last."""
         self.runner = NodeRunner(
             node=node,
             source=self.source,
@@ -181,6 +184,16 @@ class Agent:
         if self.claim is None:
             return True
         return self.claim.lease is not None and self.claim.lease.left() > 0
+
+    @property
+    def woken(self) -> bool:
+        """Whether its loop would run it now: for a new lease, or for news of the store."""
+        live, source = self.world.service.live, self.source
+        lease = self.claim.lease if self.claim else None
+        return lease is not self.served or (source.etag, source.gates_etag) != (
+            live.bundle_etag(self.node),
+            live.gates_etag(self.node),
+        )
 
     @property
     def waiting(self) -> bool:
@@ -222,9 +235,7 @@ class Host:
         """The disk, while it is dead."""
         shutil.rmtree(self.world.folder / self.name, ignore_errors=True)
         self.world.begin(self.name)
-        device = self.world.devices[self.name]
-        device.moved |= device.state.keys()
-        device.state.clear()
+        self.world.devices[self.name].note({})
 
     def mend(self) -> None:
         """All is well with it again."""

@@ -47,6 +47,32 @@ class Share(Resource, frozen=True, kw_only=True):
     size: int | None = None
 
 
+class Blade(Resource, frozen=True, kw_only=True):
+    """A slot of a chassis; a server has its power through it alone."""
+
+    kind: ClassVar[str] = "blade"
+    fixture: ClassVar[bool] = True
+    linked: ClassVar[bool] = True
+    power: Literal["on", "off"] | None = None
+
+    def severs(self, before: Resource | None) -> bool:
+        return self.power == "off" and getattr(before, "power", "on") != "off"
+
+
+class Volume(Resource, frozen=True, kw_only=True):
+    """Holds data that nobody can make again."""
+
+    kind: ClassVar[str] = "volume"
+    listed: ClassVar[bool] = True
+    size: int | None = None
+
+    def loses(self, before: Resource) -> str:
+        old = getattr(before, "size", None) or 0
+        if self.ensure == "absent" or (self.size is not None and self.size < old):
+            return f"{before.address} holds data"
+        return ""
+
+
 class Nic(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "nic"
     vlan: int | None = None
@@ -88,5 +114,8 @@ class Delegate(Resource, frozen=True, kw_only=True):
 
 NOUNS: dict[str, type[Resource]] = {
     noun.kind: noun
-    for noun in (Vlan, Port, Outlet, Share, Nic, Mount, Mark, App, Setting, Delegate)
+    for noun in (
+        *(Vlan, Port, Outlet, Blade, Share, Volume),
+        *(Nic, Mount, Mark, App, Setting, Delegate),
+    )
 }

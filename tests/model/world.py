@@ -1,11 +1,13 @@
 """The world of the model: devices in memory, agents as they are, and a store as it is, without HTTP.
 
-Every write to a device is held against what must never happen, at the instant at which it is made.
+Every write to a device is held against what must never happen (`Checks`), at the instant at which it is
+made.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,9 @@ from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle
 from rackwright.model.change import Change
-from rackwright.model.facts import Facts
+from rackwright.model.facts import Facts, FoundLink
 from rackwright.model.report import Report
-from rackwright.model.resource import Resource, declared_fields
+from rackwright.model.resource import Resource
 from rackwright.provider import LeaseLike
 from rackwright_proposals.compile import Compiled, compile_site
 from rackwright_proposals.tree import Source
@@ -26,12 +28,12 @@ from rackwright_store.compiling import SiteCompiler
 from rackwright_store.database import Database
 from rackwright_store.hosts import Hosts, Want
 from rackwright_store.service import Service
+from tests.model.checks import Checks, matches
 from tests.model.devices import FOREIGN, Crash, Device, Failure, factory
 from tests.model.hosts import Agent, Host, Line
 from tests.model.nouns import NOUNS
-from tests.model.site import HOSTS, MANAGED, NODES, PDUS, SERVERS, SWITCHES, Site
+from tests.model.site import HOSTS, MANAGED, NODES, SERVERS, SWITCHES, Site
 
-SETTING = Address("setting", "release")
 STEP = 4.0
 """Seconds from one step of a host to the next."""
 
@@ -66,6 +68,11 @@ class Compiler(SiteCompiler):
         return compile_site(Source(files, commit), NOUNS, facts, ("memory",), before)
 
 
+def cables() -> dict[str, dict[str, str]]:
+    """All as the site says."""
+    return {switch: {name[1:]: name for name in SERVERS} for switch in SWITCHES}
+
+
 class Turned:
     """A timer of the store, on the clock of the world."""
 
@@ -87,7 +94,7 @@ class World:
         self.timers: list[Turned] = []
         self.late: list[tuple[str, str, dict[str, Want], dict[str, int]]] = []
         """Requests for leases that are still under way, though nobody waits for the answer."""
-        self.devices = {name: Device(factory(name)) for name in NODES}
+        self.devices = {name: Device(factory(name), startup=factory(name)) for name in NODES}
         self.agents: dict[str, Agent] = {}
         """What is no managed node has its own."""
         self.last: dict[str, Agent] = {}
@@ -95,13 +102,11 @@ class World:
         self.site = Site()
         self.commits = 0
         self.files: Mapping[str, bytes] = {}
-        self.known: dict[str, dict[str, Any]] = {}
-        """Digest → what was declared under it, in any revision."""
-        self.broken: list[str] = []
-        self.cut: set[tuple[str, Address]] = set()
-        """What runs through these was cut, and no report has said since that they are good."""
-        self.reached: dict[tuple[str, Address], int] = {}
-        """The last release that was really there."""
+        self.trusted: set[str] = set()
+        """As the revision in force has `Site.trusted`."""
+        self.cables = cables()
+        """Switch → port → the server that is really at it."""
+        self.checks = Checks(self)
         self._loop = asyncio.Runner()
         self.service = self._start()
         for name in (*HOSTS, *SERVERS):
@@ -139,6 +144,7 @@ class World:
         self.timers = []
         self.do(self.service.stop())
         self.service = self._start()
+        self.checks.restarted()
         last = self.service.database.last_accepted()
         if last is not None:
             self.do(self.service.revisions.offer(last.commit, self.files, restored=last))
@@ -155,11 +161,27 @@ class World:
         refused = self.service.revisions.refused
         if refused is not None:
             return False
-        self.files = files
-        for name in self.nodes:
-            for item in self.bundle(name).resources:
-                self.known[item.digest] = item.data
+        self.files, self.trusted = files, set(self.site.trusted)
+        self.checks.committed()
         return True
+
+    @property
+    def broken(self) -> list[str]:
+        """What must never happen, and did."""
+        return self.checks.broken
+
+    def retire(self, node: str) -> None:
+        """It is gone for good."""
+        self.do(self.service.retire(node, "the model", "gone"))
+        self.checks.retired(node)
+        self.devices[node] = Device({})
+
+    def enrol(self, node: str) -> None:
+        """A new machine of that name."""
+        token, _ = self.do(self.service.add_token([node], 60.0))
+        assert self.do(self.service.enrol(token, node))
+        shutil.rmtree(self.folder / node)
+        self.begin(node)
 
     def bundle(self, node: str) -> Bundle:
         found = self.service.live.bundle(node)
@@ -180,7 +202,7 @@ class World:
             self._turn_clock(min(end, self.now + STEP))
             for host in self.hosts.values():
                 host.step()
-                self.broken += [
+                self.checks.broken += [
                     f"{node}: two may write" for node in MANAGED if len(self.writers(node)) > 1
                 ]
 
@@ -244,13 +266,15 @@ class World:
             return None
         node, line = agent.node, agent.line
         agent.running = True
+        agent.served = agent.claim.lease if agent.claim else None
         agent.provider.begin(failure)
         if delayed:
             line.delayed.add(node)
         if failure.kind == "away":
             line.away.add(node)
         try:
-            report = agent.runner.run()
+            look = agent.looked != self.facts(node)
+            report = agent.runner.run(fresh_facts=look)
             if not report.error and not agent.waiting:
                 self.devices[node].moved.clear()  # it has been read, and the store knows
             return report
@@ -274,131 +298,50 @@ class World:
         agent = self.last.get(node)
         return LedgerFile(agent.runner.state / "ledger.json").load() if agent else Ledger()
 
-    # What must never happen.
+    def woken(self, node: str) -> bool:
+        """Whether somebody who may would converge it now without being told to."""
+        agents = self.delegates(node) if node in MANAGED else [self.agents[node]]
+        return any(one.may_write and one.woken for one in agents)
+
+    # Devices.
+
+    def facts(self, node: str) -> Facts:
+        """What a look at ``node`` finds."""
+        found = self.cables.get(node, {})
+        return Facts(
+            links=tuple(
+                FoundLink(port=port, peer=peer, peer_port=f"eth{SWITCHES.index(node)}")
+                for port, peer in sorted(found.items())
+            )
+        )
 
     def write(self, agent: Agent, lease: LeaseLike | None, change: Change) -> None:
         """``change`` is made on the device of the agent's node."""
-        node, device = agent.node, self.devices[agent.node]
-        self._check_lease(agent, lease, change)
-        self.last[node] = agent
-        before = device.state.get(change.address)
+        device, address = self.devices[agent.node], change.address
+        aim = msgspec.structs.asdict(change.after) if change.after is not None else {}
+        new = {name: value for name, value in aim.items() if value is not None}
+        self.checks.write(agent, lease, change)
+        self.last[agent.node] = agent
+        before = device.state.get(address)
         if change.action == "remove":
-            self._check_removal(agent, change.address)
-            device.state.pop(change.address, None)
+            device.state.pop(address, None)
+            device.written.discard(address)
+            device.gone.add(address)
         elif change.after is not None:
-            self._check_needs(agent, change)
-            self._check_sides(node, change)
-            new = {k: v for k, v in msgspec.structs.asdict(change.after).items() if v is not None}
-            device.state[change.address] = (
+            if before is None:
+                device.made.add(address)
+                device.gone.discard(address)
+            device.written.add(address)
+            device.lost.discard(address)
+            device.state[address] = (
                 msgspec.structs.replace(before, **new) if before else type(change.after)(**new)
             )
-            self._check_waves(agent, change)
-            self._check_feeds(agent, change)
-        device.moved.discard(change.address)
+        device.moved.discard(address)
+        self.checks.written(agent, change)
 
     def writers(self, node: str) -> list[Agent]:
         """Those who believe that they may write to ``node``."""
         return [one for one in self.delegates(node) if one.may_write]
-
-    def _check_lease(self, agent: Agent, lease: LeaseLike | None, change: Change) -> None:
-        if agent.claim is None:
-            return
-        node, device, held = agent.node, self.devices[agent.node], agent.claim.lease
-        what = f"{node}: {agent.host and agent.host.name} writes {change.address}"
-        if held is None or held is not lease:
-            self.broken.append(f"{what} under a lease that it has not")
-            return
-        if self.writers(node) != [agent]:
-            self.broken.append(f"{what}, and it is not the only one who may")
-        if held.epoch < device.epoch:
-            self.broken.append(f"{what} under {held.epoch}, after {device.epoch}")
-        host = agent.host.name if agent.host else ""
-        if held.epoch == device.epoch and host != device.writer:
-            self.broken.append(f"{what} under {held.epoch}, which was that of {device.writer}")
-        device.epoch, device.writer = max(device.epoch, held.epoch), host
-        given = self.service.hosts.leases.get(node)
-        if given is None or given.epoch != held.epoch or not given.held(self.now):
-            self.broken.append(f"{what} under {held.epoch}, and the store knows better: {given}")
-
-    def _check_needs(self, agent: Agent, change: Change) -> None:
-        node, told = agent.node, agent.source.told
-        assert told is not None
-        for item in told.resources:
-            if item.address != change.address or node in agent.line.unasked:
-                continue
-            for need in item.needs:
-                address = Address.parse(need.address)
-                if address.node and not self.in_place(address.node, address.local, need.digest):
-                    self.broken.append(f"{node}: {change.address} came before {need.address}")
-        assert change.after is not None
-        for address in change.after.implied_needs():
-            # Of one device all goes in one run, in order, and is read back at its end.
-            lied = address in agent.provider.lied
-            if address not in self.devices[node].state and not lied:
-                self.broken.append(f"{node}: {change.address} came before {address}")
-
-    def in_place(self, node: str, address: Address, digest: str) -> bool:
-        """Whether the device has what was declared as ``digest``, or somebody else took it away since
-        it was looked at last, which nobody can know."""
-        device = self.devices[node]
-        return address in device.moved or matches(device.state.get(address), self.known[digest])
-
-    def _check_removal(self, agent: Agent, address: Address) -> None:
-        node = agent.node
-        for other in NODES:
-            if other == node or other in self.service.retired or node in agent.line.unasked:
-                continue
-            for entry in self.ledger(other).entries.values():
-                if (
-                    f"{node}:{address}" in entry.needs
-                    and entry.address in self.devices[other].state
-                ):
-                    self.broken.append(f"{node}: {address} went under {other}:{entry.address}")
-
-    def _check_sides(self, node: str, change: Change) -> None:
-        """A server's two paths, or feeds, are not cut together: what was cut on one side is reported to
-        be good before the other is."""
-        assert change.after is not None
-        pairs = [pair for pair in (SWITCHES, PDUS) if node in pair]
-        if not pairs or not change.after.severs(change.before):
-            return
-        (other,) = set(pairs[0]) - {node}
-        beside = self.service.live.bundle(other)
-        declared = beside and any(item.address == change.address for item in beside.resources)
-        if declared and (other, change.address) in self.cut:
-            self.broken.append(f"{node}: {change.address} is cut while {other}'s is not good")
-        self.cut.add((node, change.address))
-
-    def _check_waves(self, agent: Agent, change: Change) -> None:
-        """A release goes to one server after the other, and so does what it puts on a switch."""
-        told, node = agent.source.told, agent.node
-        assert told is not None
-        if change.address.type != "setting":
-            return
-        value = getattr(change.after, "value", None) or 0
-        of = change.address.name.removeprefix("of-") if node in SWITCHES else node
-        fresh = value > self.reached.get((node, change.address), 0)
-        self.reached[node, change.address] = max(value, self.reached.get((node, change.address), 0))
-        if not fresh or node in agent.line.unasked:
-            return
-        for earlier in SERVERS[: SERVERS.index(of)]:
-            if earlier not in self.nodes or earlier in self.service.retired:
-                continue
-            for at in ((earlier, SETTING), ("sw1", Address("setting", f"of-{earlier}"))):
-                if self.reached.get(at, 0) < value:
-                    self.broken.append(f"{node}: {change.address} is {value} before {at}")
-
-    def _check_feeds(self, agent: Agent, change: Change) -> None:
-        """A server that answers keeps a feed."""
-        server = f"h{change.address.name}"
-        if agent.node not in PDUS or server not in self.nodes:
-            return
-        if server in self.service.retired or self.service.live.care.silent(server):
-            return
-        if all(
-            getattr(self.devices[pdu].state[change.address], "state", "") == "off" for pdu in PDUS
-        ):
-            self.broken.append(f"{agent.node}: {change.address} was the last feed of {server}")
 
     def foreign(self) -> dict[str, dict[Address, Resource | None]]:
         """What is not ours, on every device."""
@@ -406,14 +349,6 @@ class World:
             name: {address: device.state[address] for address in FOREIGN if address in device.state}
             for name, device in self.devices.items()
         }
-
-
-def matches(seen: Resource | None, data: Mapping[str, Any]) -> bool:
-    """Whether ``seen`` has all that ``data`` declares."""
-    if seen is None:
-        return data.get("ensure") == "absent"
-    wanted = msgspec.convert(data, type(seen))
-    return all(getattr(seen, name) == value for name, value in declared_fields(wanted).items())
 
 
 def undone(world: World) -> list[str]:
@@ -432,4 +367,11 @@ def undone(world: World) -> list[str]:
             for address, thing in state.items()
             if not thing.fixture and address not in declared and address not in FOREIGN
         ]
+        device = world.devices[node]
+        found += [
+            f"{node}:{address} is not saved"
+            for address in declared.keys() & device.written
+            if device.startup.get(address) != state.get(address)
+        ]
+        found += [f"{node}:{a} comes back" for a in device.gone if a in device.startup]
     return found

@@ -14,7 +14,7 @@ from rackwright_providers.pdu.resources import Outlet
 from rackwright_providers.pdu.snmp_pdu import SnmpPdu
 from rackwright_sim.faults import Faults
 from rackwright_sim.run import SimNode, SimWay, start_for_site
-from rackwright_sim.snmp_agent import Access
+from rackwright_sim.snmp_objects import Access
 from rackwright_sim.snmp_pdu import PduDevice
 from rackwright_sim.snmp_pdu import SnmpPdu as Unit
 from rackwright_sim.snmp_pdu_unit import PduOptions

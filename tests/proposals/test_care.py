@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from rackwright.model.site import Link, Node, Way
 from rackwright_proposals.evidence import Found, LinkState
 from rackwright_proposals.feeds import last_feeds
 from rackwright_proposals.paths import paths_of
-from rackwright_proposals.redundancy import Groups, groups_of
+from rackwright_proposals.redundancy import Cut, End, Groups, groups_of
 from rackwright_proposals.turns import Turns
 from tests.tables import table
 
@@ -29,7 +30,7 @@ PATHS, FEEDS, REDUNDANCY = (
 )
 NOW = 10_000.0
 DEEP = 2000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 0
-WORLD = ("failed", "away", "held", "once")
+WORLD = ("failed", "away", "held", "once", "rested", "stays")
 
 
 def parsed(text: str) -> tuple[str, str, str, str, str]:
@@ -111,11 +112,18 @@ class World:
 
     has: dict[str, str] = field(default_factory=dict)
     ill: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     """What waits for its wave of a rollout."""
     once: set[str] = field(default_factory=set)
     """What was verified once."""
+    rested: set[str] = field(default_factory=set)
+    """What others rest on."""
+    stays: set[str] = field(default_factory=set)
+    """What a run was to take away and did not."""
+    gone: set[str] = field(default_factory=set)
+    fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """At which something was applied last."""
 
     def verified(self, node: str) -> Mapping[str, str]:
         return {
@@ -126,21 +134,38 @@ class World:
         return f"{node}:{key}" in self.ill
 
     def removed(self, node: str) -> Collection[str]:
-        return ()
+        return local(node, self.gone)
 
     def away(self, node: str) -> bool:
-        return node in self.gone
+        return node in self.silent
 
     def gates(self, node: str) -> Gates:
         later = {key.partition(":")[2]: "" for key in self.held if key.startswith(f"{node}:")}
-        return Gates(later=later, verified=self.has)
+        held = {
+            key.partition(":")[2]: ("x:y/z",) for key in self.rested if key.startswith(f"{node}:")
+        }
+        return Gates(later=later, held=held, verified=self.has)
+
+    def leaving(self, node: str) -> Collection[str]:
+        return local(node, self.stays)
+
+    def applied(self, node: str, key: str) -> Mapping[str, Any] | None:
+        return self.fields.get(f"{node}:{key}")
 
     def begun(self, node: str) -> Collection[str]:
-        return {key.partition(":")[2] for key in self.once if key.startswith(f"{node}:")}
+        return local(node, self.once)
+
+
+def local(node: str, keys: Collection[str]) -> set[str]:
+    return {key.partition(":")[2] for key in keys if key.startswith(f"{node}:")}
 
 
 def bundles_of(
-    nodes: Mapping[str, Node], wants: Mapping[str, str], needs: Mapping[str, Any]
+    nodes: Mapping[str, Node],
+    wants: Mapping[str, str],
+    needs: Mapping[str, Any],
+    fields: Mapping[str, Any] = MappingProxyType({}),
+    purge: Collection[str] = (),
 ) -> dict[str, Bundle]:
     made: dict[str, list[Declared]] = {name: [] for name in nodes}
     for text, digest in wants.items():
@@ -148,7 +173,7 @@ def bundles_of(
         made[address.node].append(
             Declared(
                 type=address.type,
-                data={"name": address.name},
+                data={"name": address.name, **fields.get(text, {})},
                 digest=digest,
                 origin=Origin(file="f", line=1),
                 needs=tuple(
@@ -157,7 +182,7 @@ def bundles_of(
             )
         )
     return {
-        name: Bundle(node=node, revision="r", resources=tuple(made[name]))
+        name: Bundle(node=node, revision="r", resources=tuple(made[name]), purge=tuple(purge))
         for name, node in nodes.items()
     }
 
@@ -178,16 +203,27 @@ def test_turns(case: dict[str, Any]) -> None:
         assert found == {name: set(sides) for name, sides in case["groups"].items()}
     indexed = Groups(groups)
     ends = {f"{end.node}:{end.port}": link for link in indexed.by_link for end in link}
+
+    def cuts(texts: Collection[str]) -> set[Cut]:
+        return {ends.get(text) or frozenset([End(*text.split(":"))]) for text in texts}
+
     world = World(case.get("has", {}), *(set(case.get(key, ())) for key in WORLD))
-    turns = Turns(world, [ends[text] for text in case.get("turn", ())])
-    bundles = bundles_of(nodes, case.get("wants", {}), case.get("needs", {}))
+    world.fields = case.get("applied", {})
+    turns = Turns(world, cuts(case.get("turn", ())), spelling=lambda port: port.removeprefix("Gi"))
+    more = (case.get("fields", {}), case.get("purge", ()))
+    bundles = bundles_of(nodes, case.get("wants", {}), case.get("needs", {}), *more)
     turns.use(bundles, indexed)
     turns.update(nodes)
     told = {
         f"{node}:{port}": list(waits) for node in nodes for port, waits in turns.of(node).items()
     }
     assert {port: waits for port, waits in told.items() if waits} == case.get("waits", {})
-    assert turns.holders == {ends[text] for text in case.get("takes", ())}
+    assert turns.holders == cuts(case.get("takes", ()))
+    assert not told.keys() & {*case.get("free", ()), *case.get("takes", ())} - case.get("waits", {}).keys()  # fmt: skip
+    assert {key for key in case.get("verified", ()) if told.get(key) != []} == set()
+
+
+VLAN = "vlan/20"
 
 
 @dataclass
@@ -198,62 +234,106 @@ class Rack:
     wants: dict[str, str]
     world: World = field(default_factory=World)
     cutting: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Switch → its ports that it may cut in the run that it is in, and what they are to be then."""
+    """Switch → what it may cut in the run that it is in, and what that is to be then; empty: gone."""
     needs: dict[str, list[str]] = field(default_factory=dict)
+    members: dict[str, list[str]] = field(default_factory=dict)
+    """Of each switch's LAG."""
 
     def __post_init__(self) -> None:
+        self.wants |= {f"{switch}:lag/1": "d0" for switch in self.members}
+        self.wants |= {f"{switch}:{VLAN}": "v" for switch in SWITCHES}
+        self.world.has |= {f"{switch}:{VLAN}": "v" for switch in SWITCHES}
         self.turns = Turns(self.world)
         self.turns.install(self.bundles(), Groups(groups_of(self.nodes)))
 
     def bundles(self) -> dict[str, Bundle]:
-        return bundles_of(self.nodes, self.wants, self.needs)
+        fields = {
+            f"{switch}:lag/1": {"members": members} for switch, members in self.members.items()
+        }
+        return bundles_of(self.nodes, self.wants, self.needs, fields)
+
+    def mine(self, switch: str) -> dict[str, str]:
+        """What of ``switch`` may be cut, by what its gates call it: its whole address."""
+        return {
+            **{link.port: f"{switch}:port/{link.port}" for link in self.nodes[switch].links},
+            **{key: f"{switch}:{key}" for key in (VLAN, "lag/1")},
+        }
+
+    def links(self, switch: str, key: str) -> set[str]:
+        """The ports of ``switch`` that are cut with ``key``, each as its own."""
+        every = {link.port for link in self.nodes[switch].links}
+        if key == VLAN:
+            return every
+        return every.intersection(self.members[switch]) if key == "lag/1" else {key}
 
     def begin(self, switch: str) -> None:
         """A run begins: it reads its gates, and is bound to nothing that is said later."""
         told, world = self.turns.of(switch), self.world
-        self.cutting[switch] = {
-            port: self.wants[key]
-            for port in (link.port for link in self.nodes[switch].links)
-            if port not in told
-            and (key := f"{switch}:port/{port}") not in world.held
+        going = self.cutting[switch] = {
+            name: self.wants.get(key, "")
+            for name, key in self.mine(switch).items()
+            if name not in told
+            and key not in world.held
+            and (key in self.wants) != (name == VLAN)
             and all(world.has.get(need) == self.wants[need] for need in self.needs.get(key, ()))
         }
+        if VLAN in going and not self.left(switch):
+            del going[VLAN]
+
+    def left(self, switch: str) -> bool:
+        key = f"{switch}:{VLAN}"
+        return key not in self.wants and (key in self.world.has or key in self.world.stays)
 
     def end(self, switch: str, outcome: str) -> None:
         """Its report comes."""
-        for port, digest in self.cutting.pop(switch, {}).items():
-            key = f"{switch}:port/{port}"
+        world, mine = self.world, self.mine(switch)
+        key = f"{switch}:{VLAN}"
+        if key in self.wants and outcome == "good":  # to be made again cuts nothing
+            world.has[key] = "v"
+            world.stays.discard(key)
+            world.ill.discard(key)
+        for name, digest in self.cutting.pop(switch, {}).items():
+            key = mine[name]
             if key in self.needs and outcome != "good":
                 continue  # what is ill and needs its own other side is left to people
-            self.world.ill.discard(key)
-            self.world.has.pop(key, None)
-            if outcome == "good":
-                self.world.has[key] = digest
-                self.world.once.add(key)
-            elif outcome == "failed":
-                self.world.ill.add(key)
+            world.ill.discard(key)
+            world.has.pop(key, None)
+            world.stays.discard(key)
+            if outcome == "good" and digest:
+                world.has[key] = digest
+                world.once.add(key)
+            elif outcome == "failed" or not (digest or outcome == "good"):
+                world.ill |= {key} if outcome == "failed" else set()
+                world.stays |= {key} if not digest else set()
         if outcome == "failed":  # what cuts nothing is tried without a turn, and may fail too
             for key in {f"{switch}:port/{link.port}" for link in self.nodes[switch].links[:1]}:
                 if key in self.needs:
                     continue
-                self.world.has.pop(key, None)
-                self.world.ill.add(key)
-        self.world.gone.discard(switch)
+                world.has.pop(key, None)
+                world.ill.add(key)
+        world.silent.discard(switch)
         if outcome == "unreachable":
-            self.world.gone.add(switch)
+            world.silent.add(switch)
         self.turns.reported(switch)
         self.turns.update(self.nodes)  # a need may be met, or not any more
 
     def drift(self, switch: str) -> None:
         """A run finds that nothing is as it was, and may not touch what counts as verified."""
         for port in self.turns.of(switch):
-            if (key := f"{switch}:port/{port}") not in self.needs:
+            if port != VLAN and (key := self.mine(switch)[port]) not in self.needs:
                 self.world.has.pop(key, None)
         self.turns.reported(switch)
         self.turns.update(self.nodes)
 
     def commit(self, addresses: Collection[str], digest: str) -> None:
-        self.wants.update(dict.fromkeys(addresses, digest))
+        for key in addresses:
+            self.wants[key] = "v" if key.endswith(VLAN) else digest
+        self.turns.install(self.bundles(), self.turns.groups)
+
+    def drop(self, switches: Collection[str]) -> None:
+        """The VLAN is declared on these no more."""
+        for switch in switches:
+            self.wants.pop(f"{switch}:{VLAN}", None)
         self.turns.install(self.bundles(), self.turns.groups)
 
     def hold(self, addresses: Collection[str]) -> None:
@@ -267,7 +347,8 @@ class Rack:
         self.turns.install(self.bundles(), Groups(groups_of(self.nodes)))
 
     def behind(self) -> set[str]:
-        return {key for key, digest in self.wants.items() if self.world.has.get(key) != digest}
+        gone = {f"{switch}:{VLAN}" for switch in SWITCHES if self.left(switch)}
+        return gone | {key for key, want in self.wants.items() if self.world.has.get(key) != want}
 
     def stuck(self) -> set[str]:
         """What cannot go while something is held: that, what needs it, and what must not be cut while
@@ -277,10 +358,15 @@ class Rack:
         while more - found:
             found |= more
             more = {key for key, first in self.needs.items() if found.intersection(first)}
+            more |= {f"{key.partition(':')[0]}:{VLAN}" for key in found}
             lost = (found & self.world.once) - self.world.has.keys() | found & self.world.ill
             for group in self.turns.groups.by_link.values():
                 for about, _ in group:
-                    keys = {f"{side.far.node}:port/{side.far.port}" for side in about.sides}
+                    keys = {
+                        f"{side.far.node}:{key}"
+                        for side in about.sides
+                        for key in (f"port/{side.far.port}", "lag/1", VLAN)
+                    }
                     more |= keys if keys & lost else set()
         return found
 
@@ -296,13 +382,33 @@ class Rack:
             calm = calm + 1 if before == (self.world.has, self.turns.holders) else 0
 
     def check(self) -> None:
+        cuts = [
+            {(switch, port) for port in self.links(switch, key)}
+            for switch, going in self.cutting.items()
+            for key in going
+        ]
         for server, node in self.nodes.items():
             if node.type == "server":
-                cut = [x for x in node.links if x.peer_port in self.cutting.get(x.peer, ())]
-                assert len(cut) <= 1, f"{server} may lose {cut} at once"
+                sides = {(link.peer, link.peer_port) for link in node.links}
+                cut = [sides & one for one in cuts]
+                both = set().union(*cut)
+                assert both in (set(), *cut), f"{server} may lose {both} at once"
 
 
 SWITCHES = ("sw1", "sw2", "sw3", "sw4")
+
+
+def test_whoever_takes_over_has_every_side_woken_to_report() -> None:
+    links = ["sw1:1 - web1:eth0", "sw2:1 - web1:eth1"]
+    types = {**dict.fromkeys(SWITCHES, "switch"), "web1": "server"}
+    nodes = nodes_of({"nodes": types, "links": links})
+    rack = Rack(nodes, {"sw1:port/1": "d", "sw2:port/1": "d"})
+    rack.finish()
+    told = []
+    for _ in range(2):  # nothing changed in between
+        rack.restart()
+        told.append((rack.turns.given("sw1"), rack.turns.given("sw2")))
+    assert all(given["1"] for both in told for given in both)
 
 
 @st.composite
@@ -324,12 +430,19 @@ def racks(draw: st.DrawFn) -> Rack:
     }
     if draw(st.booleans()):  # against the names' order
         needs = {first: [key] for key, (first,) in needs.items()}
-    return Rack(nodes, wants, needs=needs)
+    members = {
+        switch: draw(st.lists(st.sampled_from([link.port for link in nodes[switch].links])))
+        for switch in SWITCHES
+        if nodes[switch].links and draw(st.booleans())
+    }
+    return Rack(nodes, wants, needs=needs, members=members)
 
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["begin", "begin", "end", "end", "drift", "commit", "hold", "restart"]),
+        st.sampled_from(
+            ["begin", "begin", "end", "end", "drift", "commit", "hold", "restart", "drop"]
+        ),
         st.sampled_from(SWITCHES),
         st.sampled_from(["good", "good", "failed", "unreachable"]),
         st.integers(0, 3),
@@ -351,6 +464,11 @@ def test_never_two_sides_at_once_and_all_is_done_in_the_end(rack: Rack, said: An
         elif what == "commit":
             some = [key for i, key in enumerate(sorted(rack.wants)) if i % 4 == pick]
             rack.commit(some, f"d{number % 3}")
+        elif what == "drop":
+            if pick == 3:
+                rack.commit([f"{one}:{VLAN}" for one in SWITCHES], "v")
+            else:
+                rack.drop(SWITCHES[pick:])
         elif what == "hold":
             rack.hold([key for i, key in enumerate(sorted(rack.wants)) if (i + pick) % 3 == 0])
         elif what == "restart":
@@ -377,6 +495,23 @@ def test_a_link_that_has_become_redundant_waits_for_runs_that_know_nothing_of_it
     assert turns.reported("sw-b") == {"sw-a"}
     assert turns.of("sw-a") == {}
     assert turns.given("sw-a") == {"1": 1}
+
+
+def test_what_several_run_through_concerns_switches_further_away() -> None:
+    kinds = {"web1": "server", "web2": "server", "sw-a": "switch", "sw-b": "switch", "sw-c": "switch"}  # fmt: skip
+    cables = ["sw-a:1 - web1:e0", "sw-b:1 - web1:e1", "sw-a:2 - web2:e0", "sw-c:2 - web2:e1"]
+    nodes = nodes_of({"nodes": kinds, "links": cables})
+    wants = {"sw-b:port/1": "d", "sw-c:port/2": "new"}
+    world = World({"sw-a:vlan/20": "x", "sw-b:port/1": "d", "sw-c:port/2": "old"}, silent={"sw-b"})
+    turns = Turns(world)
+    turns.install(bundles_of(nodes, wants, {}), Groups(groups_of(nodes)))
+    assert turns.of("sw-c") == {"2": ("sw-a:vlan/20",)}
+    # The VLAN waits for what has failed beside it, and lets others go first.
+    world.silent.clear()
+    del world.has["sw-b:port/1"]
+    world.ill.add("sw-b:port/1")
+    assert "sw-c" in turns.reported("sw-b")
+    assert turns.of("sw-c") == {}
 
 
 def test_words() -> None:

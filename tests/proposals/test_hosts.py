@@ -89,7 +89,7 @@ def test_what_no_host_can_take_is_a_warning_at_its_line() -> None:
         (26, "no host with the role 'delegate-host' can reach 'sw2'"),
     ]
     hint = next(said.hint for said in sound(SITE).warnings if said.line == 26)
-    assert hint == "deploy delegate-host on one that can, or offer its network on one of admin2"
+    assert hint == "deploy delegate-host on one that can, or offer its network on admin2"
     both = SITE.replace("delegate-host: [admin2]", "delegate-host: [admin1, admin2]")
     assert warnings(sound(both)) == []
 

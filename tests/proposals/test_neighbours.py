@@ -450,6 +450,27 @@ deploy: {says: [n1]}
     assert not recompile(circle, {"n1": Facts(values={"late": False})}).problems
 
 
+def test_a_circle_that_facts_make_is_found_wherever_on_its_node_it_is() -> None:
+    role = """
+role: says
+for: [server]
+resources:
+  - file: /etc/a
+  - file: /etc/b
+    needs: ["{{ 'file//etc/c' if facts.late else none }}"]
+  - file: /etc/c
+    needs: [file//etc/b]
+---
+proposal: says
+deploy: {says: [n1]}
+"""
+    site = sound(
+        {"rack.yaml": RACK, "says.yaml": role}, facts={"n1": Facts(values={"late": False})}
+    )
+    (problem,) = recompile(site, {"n1": Facts(values={"late": True})}).problems
+    assert "needs go in a circle: n1:file//etc/b → n1:file//etc/c" in problem.message
+
+
 _SPEC = st.fixed_dictionaries({}, optional={"vlan": st.sampled_from([5, 6, 7])})
 _NETWORK = st.dictionaries(st.sampled_from(["eth0", "eth1"]), _SPEC)
 _CABLES = {

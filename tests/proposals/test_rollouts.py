@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rackwright.model.bundle import Asked, Bundle, askers
 from rackwright_proposals.documents import Amount
-from rackwright_proposals.rolling import (
-    staging_of,
-)
+from rackwright_proposals.rolling import Reported, Staging, host_of, owned_of, staging_of
 from rackwright_proposals.rollouts import Course, Rollout, Share, judge, waves_of
 from tests.proposals.sites import BASE, cases, compiled, sound
 
@@ -169,6 +168,22 @@ def test_what_somebody_wants_at_once_is_not_staged() -> None:
     assert [item.address for item in staging_of(both, {"tenant"}).items] == ["vlan/20"]
     own = SITE.replace("10: {name: front}", "10: {name: front}, 20: {name: front}")
     assert staging_of(sound(own).bundles["sw1"], {"tenant"}).items == ()
+
+
+def test_what_is_deferred_does_not_leave() -> None:
+    staging = Staging(declared=frozenset({"vlan/1"}), deferred=frozenset({"vlan/2", "file/?"}))
+    assert [a for a in ("vlan/1", "vlan/2", "vlan/3", "file//a") if staging.leaves(a)] == ["vlan/3"]
+
+
+def test_what_others_of_its_own_node_rest_on_goes_after_them() -> None:
+    asked = (Asked("", ("tenant",)),)
+    declared = {"asked": asked, "needs": ["vlan/30", "sw1:vlan/40", "web1:vlan/50"]}
+    entries = {"vlan/20": {"asked": asked}, "port/1": declared}
+    owned = owned_of(msgspec.json.encode({"entries": entries}))
+    host = host_of("sw1", Staging(), owned, Reported(waits=["vlan/20"]), ["vlan/10"], {"tenant"})
+    assert host is not None
+    assert set(host.left) == {"vlan/20", "port/1"}
+    assert set(host.rested) == {"vlan/10", "vlan/20", "vlan/30", "vlan/40"}
 
 
 AGAINST = """

@@ -18,7 +18,7 @@ from rackwright.provider import Surroundings
 from rackwright_providers.switch.linux_frr import LinuxFrr
 from rackwright_providers.switch.resources import Hostname, Port
 from tests.conformance.converging import Delegate, states
-from tests.conformance.rig import cases
+from tests.conformance.platforms import cases
 from tests.real import consoles, parts
 
 pytestmark = [

@@ -14,7 +14,7 @@ from rackwright.model.site import Serial, Way
 from rackwright.provider import Surroundings
 from rackwright_providers.transport.serial import open_serial
 from tests.conformance.converging import Delegate, states, told
-from tests.conformance.rig import cases
+from tests.conformance.platforms import cases
 from tests.real import consoles, parts
 from tests.real.restartable import Restartable
 from tests.real.ser2net import NEEDS, Ser2net, ser2net

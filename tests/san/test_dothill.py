@@ -29,7 +29,7 @@ from rackwright_sim.dothill import DotHillOptions
 from rackwright_sim.faults import Faults
 from rackwright_sim.run import SimNode, SimWay, start_for_site
 from tests.conformance.converging import Delegate, states, told
-from tests.conformance.rig import cases
+from tests.conformance.platforms import cases
 from tests.conformance.rigs.dothill import PASSWORD, dothill
 from tests.tables import table
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rackwright.model.errors import Permanent
+from rackwright_providers.server.account_resources import AuthorizedKey, Group, User
 from rackwright_providers.server.accounts import AccountHandler, AccountStep
-from rackwright_providers.server.resources import AuthorizedKey, Group, User
 from rackwright_providers.transport.local import Host, Reader
 from tests.server.converging import converge, look
 

@@ -12,7 +12,7 @@ import pytest
 from rackwright.model.change import Change
 from rackwright.model.errors import Rejected
 from rackwright_providers.server.commands import ExecHandler
-from rackwright_providers.server.resources import Exec
+from rackwright_providers.server.software_resources import Exec
 from rackwright_providers.transport.local import Host
 from tests.server.converging import converge, look
 

@@ -142,7 +142,10 @@ def test_without_the_daemon_it_goes_all_the_same(state: Path) -> None:
     assert hosted.declared(state) == frozenset()
 
 
-def test_a_daemon_that_does_not_take_it_up_is_not_believed(state: Path, daemon: Daemon) -> None:
+def test_a_daemon_that_does_not_take_it_up_is_not_believed(
+    state: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delegates, "TAKING", 0.3)
     daemon.deaf = True
     (outcome,) = run(state, "sw1").outcomes
     assert outcome.state == "failed"
@@ -150,6 +153,23 @@ def test_a_daemon_that_does_not_take_it_up_is_not_believed(state: Path, daemon: 
     daemon.deaf = False
     daemon.look()
     assert states(run(state, "sw1")) == {"delegate/sw1": "in_sync"}
+
+
+def test_a_daemon_that_takes_it_up_later_is_waited_for(state: Path, daemon: Daemon) -> None:
+    """It is just being started again."""
+    daemon.deaf, asked, times = True, daemon.told, 0
+
+    def told() -> dict[str, Told]:
+        nonlocal times
+        times += 1
+        if (
+            times > 4
+        ):  # the look before, two of the step itself, and the one that would find it missing
+            daemon.look()
+        return asked()
+
+    daemon.told = told  # type: ignore[method-assign]
+    assert states(run(state, "sw1")) == {"delegate/sw1": "changed"}
 
 
 def test_one_that_does_not_let_go_is_not_gone(

@@ -13,7 +13,8 @@ import pytest
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource, from_data
 from rackwright_providers.server import files
-from rackwright_providers.server.resources import NOUNS, Directory, File, LineInFile
+from rackwright_providers.server.file_resources import Directory, File, LineInFile
+from rackwright_providers.server.resources import NOUNS
 from tests.server.converging import converge, look
 from tests.tables import table
 

@@ -22,8 +22,8 @@ from rackwright.model.resource import digest
 from rackwright.model.site import Node
 from rackwright.provider import Surroundings
 from rackwright_providers.server import filesystems
+from rackwright_providers.server.kernel_resources import Mount
 from rackwright_providers.server.linux import Linux
-from rackwright_providers.server.resources import Mount
 from rackwright_providers.server.storage_resources import Filesystem
 from rackwright_providers.transport.local import Host
 from tests.real import parts

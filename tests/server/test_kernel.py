@@ -12,7 +12,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Rejected
 from rackwright_providers.server import kernel
 from rackwright_providers.server.kernel import SysctlHandler
-from rackwright_providers.server.resources import Sysctl
+from rackwright_providers.server.kernel_resources import Sysctl
 from rackwright_providers.transport.local import Host
 from tests.server import inside
 

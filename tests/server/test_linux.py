@@ -20,20 +20,11 @@ from rackwright.model.report import Report
 from rackwright.model.resource import Resource, digest, to_data
 from rackwright.model.site import Node, Way
 from rackwright.provider import Surroundings
+from rackwright_providers.server.account_resources import User
+from rackwright_providers.server.file_resources import Directory, File, LineInFile, Symlink
 from rackwright_providers.server.linux import Linux
-from rackwright_providers.server.resources import (
-    Cron,
-    Directory,
-    Exec,
-    File,
-    HostEntry,
-    Interface,
-    LineInFile,
-    Package,
-    Service,
-    Symlink,
-    User,
-)
+from rackwright_providers.server.network_resources import HostEntry, Interface
+from rackwright_providers.server.software_resources import Cron, Exec, Package, Service
 from rackwright_providers.transport.local import Host, Reader
 from tests.server.converging import LOCAL
 
@@ -44,7 +35,8 @@ from rackwright.model.change import Wanted
 from rackwright.model.site import Way
 from rackwright.provider import Surroundings
 from rackwright_providers.server.linux import Linux
-from rackwright_providers.server.resources import Directory, File, User
+from rackwright_providers.server.account_resources import User
+from rackwright_providers.server.file_resources import Directory, File
 wanted = [File(name="/etc/passwd"), Directory(name="/etc"), User(name="root")]
 linux = Linux()
 session = linux.open(Way(transport="local", options={}), Surroundings(state=Path("/nowhere")))

@@ -14,9 +14,9 @@ from rackwright.model.report import FieldChange
 from rackwright.model.resource import declared_fields
 from rackwright_providers.server import fstab, mountinfo, mounts
 from rackwright_providers.server.fstab import Entry
+from rackwright_providers.server.kernel_resources import Mount
 from rackwright_providers.server.mountinfo import Mounted
 from rackwright_providers.server.mounts import MountHandler
-from rackwright_providers.server.resources import Mount
 from rackwright_providers.transport.local import Host
 from tests.real import parts
 from tests.server import inside

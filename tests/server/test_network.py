@@ -18,7 +18,7 @@ from rackwright_providers.server import netlink, network
 from rackwright_providers.server.gateways import default_routes
 from rackwright_providers.server.netlink import KernelRoute, Link, LinkAddress
 from rackwright_providers.server.network import NetworkHandler
-from rackwright_providers.server.resources import Interface, Route
+from rackwright_providers.server.network_resources import Interface, Route
 from rackwright_providers.transport.local import Host, Reader
 from tests.server import inside
 

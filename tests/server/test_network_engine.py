@@ -16,8 +16,9 @@ from rackwright.model.resource import Resource, digest, to_data
 from rackwright.model.site import Node, Way
 from rackwright.provider import Surroundings
 from rackwright_providers.server import kernel, mounts
+from rackwright_providers.server.kernel_resources import Mount, Sysctl
 from rackwright_providers.server.linux import Linux
-from rackwright_providers.server.resources import Interface, Mount, Route, Sysctl
+from rackwright_providers.server.network_resources import Interface, Route
 from tests.server import inside
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from rackwright.model.errors import Permanent, Rejected
 from rackwright_providers.server import packages
-from rackwright_providers.server.resources import Package
+from rackwright_providers.server.software_resources import Package
 from tests.server.converging import converge, look
 from tests.server.fakes import DNF, RPM, Fakes
 

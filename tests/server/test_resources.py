@@ -8,8 +8,11 @@ import msgspec
 import pytest
 
 from rackwright.model.resource import from_data, secret_fields, to_data
+from rackwright_providers.server.account_resources import public_key
+from rackwright_providers.server.file_resources import Directory
 from rackwright_providers.server.linux import HANDLERS
-from rackwright_providers.server.resources import NOUNS, Directory, Interface, Route, public_key
+from rackwright_providers.server.network_resources import Interface, Route
+from rackwright_providers.server.resources import NOUNS
 
 KINDS = {noun.kind: noun for noun in NOUNS}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGIpxbnQmSkUy7eY1kb5cMxPjkyR3+1vJD5oSNzZ3m0n"

@@ -10,8 +10,8 @@ import pytest
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent, Rejected
 from rackwright_providers.server import linux
-from rackwright_providers.server.resources import Service
 from rackwright_providers.server.services import ServiceHandler, observed
+from rackwright_providers.server.software_resources import Service
 from tests.server.converging import converge, look
 from tests.server.fakes import SYSTEMCTL, Fakes
 

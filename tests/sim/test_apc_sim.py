@@ -24,7 +24,7 @@ from rackwright_sim.apc_rpdu import (
     RpduOptions,
 )
 from rackwright_sim.faults import Faults
-from rackwright_sim.snmp_agent import Access, User
+from rackwright_sim.snmp_objects import Access, User
 from tests.real.parts import until
 
 RPDU = "1.3.6.1.4.1.318.1.1.12"

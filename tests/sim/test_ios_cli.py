@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import IosDevice, IosOptions
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import IosOptions
 from rackwright_sim.ios_terminal import Terminal
 from tests.tables import table
 

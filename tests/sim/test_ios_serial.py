@@ -11,7 +11,8 @@ import pytest
 import serial
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import IosDevice, IosOptions
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import IosOptions
 from rackwright_sim.ios_serial import IosSerial
 
 PATIENCE = 10.0

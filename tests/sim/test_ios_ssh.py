@@ -17,7 +17,8 @@ import pytest
 from netmiko.exceptions import NetmikoAuthenticationException
 
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import ArpEntry, IosDevice, IosOptions, LldpNeighbour, MacEntry
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import ArpEntry, IosOptions, LldpNeighbour, MacEntry
 from rackwright_sim.ios_ssh import IosSsh
 
 OPTIONS = IosOptions(

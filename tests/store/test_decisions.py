@@ -13,7 +13,13 @@ from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Need, Ori
 from rackwright.model.report import Outcome, Report
 from rackwright.model.site import Node
 from rackwright_store.gates import gates_of, rests_of, wants_of
-from rackwright_store.runs import RunSummary, address_problem, summarise, verification
+from rackwright_store.runs import (
+    RunSummary,
+    address_problem,
+    newest_of,
+    summarise,
+    verification,
+)
 from rackwright_store.status import STALE_AFTER, node_state, node_status, outstanding
 
 
@@ -237,3 +243,11 @@ def test_what_is_outstanding() -> None:
         late = (Deferred(address=waiting, fact="n:kernel", origin=origin),)
         said = msgspec.structs.replace(said, deferred=late)
         assert "vlan/5" not in outstanding(said, known, None)
+
+
+def test_of_two_epochs_the_higher_is_later_whatever_the_clocks_say() -> None:
+    last = summarise(report(), 100.0, epoch=2)
+    assert newest_of(None, 1) is None
+    assert newest_of(last, 3) is None
+    assert newest_of(last, 2) == 10.0
+    assert newest_of(last, 1) == float("inf")

@@ -76,6 +76,7 @@ class Host:
             kind=kind,  # type: ignore[arg-type]
             error=f"ssh to {node} from {self.name} timed out" if kind else "",
             outcomes=() if kind else (done,),
+            asked=more.pop("asked", True),
         )
         epoch = more.pop("epoch", self.held[node])
         self.store.client.post_report(node, self.credential, report, epoch=epoch)
@@ -335,6 +336,8 @@ def test_what_its_host_cannot_reach_goes_to_another(store: Store) -> None:
     here, there = hosts["sw1"], hosts["sw2"]
     assert here.ask("sw1").held == {"sw1": 1}
     there.ask("sw2")
+    here.run("sw1", "r0", "unreachable", epoch=1, asked=False)  # it was the store
+    assert here.told() == ["sw1"]
     here.run("sw1", "r1", "unreachable", epoch=1)
     assert here.told() == []
     here.ask(release={"sw1": 1})
@@ -352,6 +355,10 @@ def test_what_its_host_cannot_reach_goes_to_another(store: Store) -> None:
     assert (chain["kind"], chain["root"]) == ("unreachable", "sw1")
     assert "its hosts go on trying in turn" in chain["act"]
     there.run("sw1", "r4")
+    assert "no host" not in status(store, "sw1")["error"]
+    there.run("sw1", "r5", "unreachable")
+    assert "no host" in status(store, "sw1")["error"]
+    there.run("sw1", "r6", "device")  # it was reached, though it said no
     assert "no host" not in status(store, "sw1")["error"]
     assert there.told() == ["sw1", "sw2"]
 
@@ -525,6 +532,10 @@ def test_a_store_that_was_killed_knows_who_holds_what(repo: Repository, tmp_path
     assert held == {"sw1": 4, "sw2": 1}
     with running(repo.path, data) as store:
         client = store.client
+        bundle = client.bundle("admin1", credentials["admin1"])  # before it has asked anything
+        assert bundle is not None
+        delegates = [item.data["name"] for item in bundle[0].resources if item.type == "delegate"]
+        assert delegates == ["sw1", "sw2"]
         client.leases(credentials["admin2"], "q", {}, {})
         refused = client.leases(credentials["admin2"], "q", {"sw1": ("k", 0)}, {}).refused["sw1"]
         assert (refused.by, "epoch 4" in refused.why or "places sw1" in refused.why) == (

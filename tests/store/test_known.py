@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rackwright.client import AdminClient
+from rackwright.engine.known import Known
 from rackwright.model.errors import Permanent
 
 from .rack import Repository, eventually, running
@@ -39,6 +41,13 @@ def test_what_is_known_of_every_node_in_the_site_and_out_of_it(
         assert switch["ledger"] is None
         assert found["nodes"]["web1"]["ledger"]["entries"] == LEDGER
         assert found["nodes"]["web2"]["last_run"] is None
+        assert (switch["standing"], switch["removed"], switch["retired"]) == ({}, [], False)
+        assert switch["heard"] > 0
+        # Whoever plans reads it all back.
+        told = msgspec.convert(found["nodes"], dict[str, Known])
+        assert told["sw1"].seen
+        assert told["sw1"].bundle is not None
+        assert told["web1"].ledger is not None
 
         repo.site({"sw1": vlan})
         eventually(lambda: store.head() == repo.git("rev-parse", "HEAD"))

@@ -73,6 +73,7 @@ def test_what_must_be_written_before_it_is_told() -> None:
     table.saved(first)
     assert ask("p", 2.0) == []
     second = ask("q", 3.0)
+    assert [lease.process for lease in second] == ["q"]
     table.saved(first)  # late, and of what is not the newest
     assert table.unsaved(["m"]) == second
     table.saved(second)

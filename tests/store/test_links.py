@@ -150,6 +150,34 @@ def test_facts_found_again_are_as_new(
         assert P1 in again.client.gates("sw-a1", agents["sw-a1"].credential)[0].contradicted
 
 
+def test_a_link_is_as_old_as_the_last_look(rack: tuple[Store, dict[str, Agent]]) -> None:
+    """Also where nothing has to be judged again for that."""
+    store, agents = rack
+    send(agents["sw-a1"], lldp((P1, "web1", "eth0")))
+    (first, *_) = store.admin.links()
+    at = time.time()
+    eventually(lambda: time.time() > at)
+    report = Report(id="r1", node="sw-a1", started=at, finished=time.time(), facts_at=at + 1e9)
+    agents["sw-a1"].report(report)
+    eventually(lambda: store.admin.links()[0]["at"] > first["at"])
+    (again, *_) = store.admin.links()
+    assert again["evidence"][0]["at"] == again["at"]
+
+
+def test_who_is_at_neither_end_may_be_the_one_whose_look_counts(
+    rack: tuple[Store, dict[str, Agent]],
+) -> None:
+    store, agents = rack
+    agents["web3"].facts(nics={"eth0": {"mac": "52:54:00:00:00:03"}})
+    send(agents["web3"], lldp(("eth0", "web1", "eth0")))
+    send(agents["sw-a1"], lldp((P1, "web1", "eth0")))
+    assert states(store)[P1, "web1:eth0"] == "proven"
+    at = time.time()
+    report = Report(id="r1", node="web3", started=at, finished=at, facts_at=at + 1e9)
+    agents["web3"].report(report)
+    eventually(lambda: states(store)[P1, "web1:eth0"] == "contradicted")
+
+
 def test_sightings_count_though_the_facts_beside_them_do_not_compile(
     rack: tuple[Store, dict[str, Agent]],
 ) -> None:

@@ -15,6 +15,7 @@ from rackwright.client import Watch
 from rackwright.model.bundle import Gates
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.report import Outcome, Report
+from rackwright_store import revisions
 
 from .rack import FakeCompiler, Repository, Store, eventually, running
 
@@ -275,6 +276,58 @@ def test_facts_that_do_not_compile_are_left_out_and_harm_nobody_else(
             agent.client = store.client
         assert agents["n2"].must().deferred
         assert agents["n4"].must().resources[0].data["value"] == "two"
+
+
+def test_a_commit_that_was_refused_for_facts_alone_is_in_force_when_they_come_right(
+    repo: Repository, tmp_path: Path
+) -> None:
+    """Nobody would commit again: the commit is right."""
+    repo.site({"n1": {}, "n2": {"file/a": {"fact": "n2.os"}}})
+    with running(repo.path, tmp_path / "data") as store:
+        agents = store.agent("n1", "n2")
+        agents["n1"].facts(os="poison")
+        agents["n2"].facts(os="one")
+        head = repo.site({"n1": {"file/a": {"fact": "n1.os"}}, "n2": {}})
+        store.admin.poke()
+        eventually(lambda: (store.admin.status()["store"]["refused"] or {}).get("commit") == head)
+        polls = held_polls(store, {"n2": [agents["n2"].watch()]})
+        agents["n2"].facts(os="two")
+        assert store.admin.status()["store"]["refused"]["commit"] == head
+        agents["n1"].facts(os="mended")
+        assert agents["n1"].must().resources[0].data["value"] == "mended"
+        found = store.admin.status()["store"]
+        assert (found["in_force"]["commit"], found["refused"]) == (head, None)
+        polls["n2"].thread.join(20)
+        assert polls["n2"].changed == {"n2"}
+
+
+def test_a_commit_that_is_wrong_by_itself_is_not_compiled_again_for_facts(
+    repo: Repository, tmp_path: Path
+) -> None:
+    repo.site({"n1": {}})
+    compiler = FakeCompiler()
+    with running(repo.path, tmp_path / "data", compiler=compiler) as store:
+        agent = store.agent("n1")["n1"]
+        agent.facts(os="one")
+        bad = repo.commit({"rack.json": "nodes: oops"})
+        store.admin.poke()
+        eventually(lambda: compiler.compiled.count(bad) == 2)  # without facts, too
+        agent.facts(os="two")
+        assert compiler.compiled.count(bad) == 2
+
+
+def test_facts_whose_rendering_failed_are_rendered_when_they_are_sent_again(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.site({"n1": {"file/a": {"fact": "n1.os"}}})
+    with running(repo.path, tmp_path / "data") as store:
+        agent = store.agent("n1")["n1"]
+        with monkeypatch.context() as patch:
+            patch.setattr(revisions.Revisions, "_prepare", lambda *_: 1 // 0)
+            with pytest.raises(AssertionError, match="may not answer 500"):
+                agent.facts(os="one")
+        agent.facts(os="one")
+        assert agent.must().resources[0].data["value"] == "one"
 
 
 def test_facts_that_come_together_are_rendered_together(repo: Repository, tmp_path: Path) -> None:

@@ -66,6 +66,12 @@ class Fleet:
         """``wanted``: node → the size of its thing and of its port. Returns who is woken."""
         self.rollout = rollout or self.rollout
         self.wanted = dict(wanted)
+        bundles = self.bundles(wanted)
+        self.clock += 1
+        return self.live.install(self.live.prepare(bundles, {"p": self.rollout}), self.clock)
+
+    def bundles(self, wanted: Mapping[str, int]) -> dict[str, Bundle]:
+        """A site in which that is wanted."""
         has: dict[str, list[Declared]] = {node: [] for node in self.devices}
         for node, size in wanted.items():
             port = by("p", declare(f"thing/port-{node}", size=size), node)
@@ -79,8 +85,7 @@ class Fleet:
             made = bundle(*resources)
             about = msgspec.structs.replace(made.node, name=node)
             bundles[node] = msgspec.structs.replace(made, node=about)
-        self.clock += 1
-        return self.live.install(self.live.prepare(bundles, {"p": self.rollout}), self.clock)
+        return bundles
 
     def run(self, node: str) -> tuple[list[str], frozenset[str]]:
         """What it wrote, and who was woken by its report."""
@@ -250,6 +255,30 @@ def test_removal_goes_wave_by_wave_too() -> None:
     assert order.index("n1") < order.index("N2") < order.index("N4")
     assert order.index("n3") < order.index("N4")
     assert all(fleet.right(node) for node in NAMES)
+
+
+def test_what_somebody_else_wants_at_once_now_waits_no_more() -> None:
+    """That changes nothing of what the node is told."""
+    fleet = Fleet(ROLLOUT)
+    nodes = {node: msgspec.structs.replace(bundle().node, name=node) for node in NAMES}
+    for proposal in ("p", "now"):
+        made = {n: bundle(by("p" if n == "n1" else proposal, declare("thing/own"))) for n in NAMES}
+        made = {n: msgspec.structs.replace(one, node=nodes[n]) for n, one in made.items()}
+        woken = fleet.live.install(fleet.live.prepare(made, {"p": ROLLOUT}), fleet.clock)
+        assert ("thing/own" in fleet.gates("n2").later) == (proposal == "p")
+    assert woken >= {"n2", "n3"}
+
+
+def test_what_is_declared_absent_is_done_when_it_has_gone() -> None:
+    fleet = converged()
+    gone = by("p", declare("thing/own", ensure="absent"))
+    nodes = {node: msgspec.structs.replace(bundle().node, name=node) for node in NAMES}
+    made = {n: msgspec.structs.replace(bundle(gone), node=nodes[n]) for n in NAMES}
+    fleet.live.install(fleet.live.prepare(made, {"p": ROLLOUT}), fleet.clock)
+    assert "remove thing/own" not in fleet.run("n2")[0]
+    assert "remove thing/own" in fleet.run("n1")[0]
+    assert fleet.course.opened == 2
+    assert "remove thing/own" in fleet.run("n2")[0]
 
 
 def test_what_goes_first_by_its_wave_and_last_by_its_users_comes_to_its_end() -> None:

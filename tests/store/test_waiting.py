@@ -91,7 +91,7 @@ addresses = st.sampled_from([f"{node}:x/{i}" for node in "abc" for i in range(3)
 stood = st.builds(
     lambda state, action, waits: {"state": state, "action": action, "waits_for": waits, "why": "w"},
     st.sampled_from(["blocked", "failed", "refused", "changed", "removed"]),
-    st.sampled_from(["", "create", "remove"]),
+    st.sampled_from(["", "create", "remove", "release"]),
     st.lists(addresses, max_size=3),
 )
 keys = st.sampled_from(["x/0", "x/1", "x/2"])
@@ -163,6 +163,7 @@ def test_where_a_resource_stands() -> None:
             "x/2": {"state": "failed", "why": "no"},
             "x/8": {"state": "failed", "action": "remove"},
             "x/7": {"state": "failed", "action": "create"},
+            "x/6": {"state": "blocked", "action": "release", "waits_for": ["b:y/1"]},
         },
     }
     found = stands_of(seen("a", about))
@@ -171,9 +172,22 @@ def test_where_a_resource_stands() -> None:
         "x/1": ("changed", False),
         "x/2": ("failed", False),
         "x/3": ("unreported", False),
+        "x/6": ("waiting", True),
         "x/8": ("failed", True),
         "x/9": ("unreported", True),
     }
+
+
+def test_what_is_to_be_let_go_of_and_is_held_moves_nothing() -> None:
+    stood = {"state": "blocked", "action": "release", "waits_for": ["gone:file/1"]}
+    about = {
+        "verified": ["port/1"],
+        "held": {"port/1": ["gone:file/1"]},
+        "stood": {"port/1": stood},
+    }
+    rack = Rack({"a": seen("a", about)}, NOW, 900.0)
+    assert not rack.moving("a")
+    assert [chain.kind for chain in rack.why("a")] == ["left"]
 
 
 RACK = {

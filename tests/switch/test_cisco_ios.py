@@ -31,7 +31,8 @@ from rackwright_providers.transport import cli_screen
 from rackwright_providers.transport.cli import CliReader, CliSession
 from rackwright_providers.transport.cli_screen import Screen
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import IosDevice, IosOptions, LldpNeighbour, MacEntry
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import IosOptions, LldpNeighbour, MacEntry
 from rackwright_sim.ios_serial import IosSerial
 from rackwright_sim.ios_ssh import IosSsh
 from tests.transport.scripted import Ios, ScriptedStream

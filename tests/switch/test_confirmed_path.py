@@ -24,7 +24,8 @@ from rackwright_sim.eos_device import EosDevice
 from rackwright_sim.eos_session import load as eos_load
 from rackwright_sim.eos_session import make
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import ArpEntry, IosDevice, IosOptions, MacEntry
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import ArpEntry, IosOptions, MacEntry
 from rackwright_sim.ios_session import load
 from rackwright_sim.ios_ssh import IosSsh
 from rackwright_sim.modal_access import ModalSsh

@@ -21,7 +21,7 @@ from rackwright_providers.switch.resources import LocalUser, Vlan
 from rackwright_sim.eos_device import EosDevice
 from rackwright_sim.eos_session import make
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import ArpEntry
+from rackwright_sim.ios_options import ArpEntry
 from rackwright_sim.modal_access import ModalSsh
 from rackwright_sim.modal_device import ModalOptions
 

@@ -12,7 +12,7 @@ from rackwright_providers.switch import eos_discover
 from rackwright_providers.switch.arista_eos import AristaEos
 from rackwright_sim.eos_device import EosDevice
 from rackwright_sim.eos_session import make
-from rackwright_sim.ios_device import LldpNeighbour, MacEntry
+from rackwright_sim.ios_options import LldpNeighbour, MacEntry
 from rackwright_sim.modal_access import ModalSsh
 from rackwright_sim.modal_device import ModalOptions
 

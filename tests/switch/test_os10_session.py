@@ -18,7 +18,7 @@ from rackwright.provider import Surroundings
 from rackwright_providers.switch.dell_os10 import DellOs10
 from rackwright_providers.switch.resources import Vlan
 from rackwright_sim.faults import Faults
-from rackwright_sim.ios_device import ArpEntry, LldpNeighbour, MacEntry
+from rackwright_sim.ios_options import ArpEntry, LldpNeighbour, MacEntry
 from rackwright_sim.modal_access import ModalConsole, ModalSsh
 from rackwright_sim.modal_device import ModalOptions
 from rackwright_sim.os10_device import Os10Device

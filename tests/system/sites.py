@@ -49,12 +49,12 @@ def left_behind(directory: Path) -> list[str]:
     return [str(path) for path in directory.rglob(".*")]
 
 
-def eventually(condition: Callable[[], T], seconds: float = DEADLINE) -> T:
-    """What ``condition`` gives once it is true."""
+def eventually(condition: Callable[[], T], seconds: float = DEADLINE, pause: float = 0.02) -> T:
+    """What ``condition`` gives once it is true; ``pause`` seconds lie between two looks."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
         assert time.monotonic() < end, f"did not come true in {seconds} s: {found!r}"
-        time.sleep(0.02)
+        time.sleep(pause)

@@ -55,7 +55,8 @@ def prepared(tmp_path: Path) -> Iterator[dict[str, str]]:
     (tmp_path / "list-secrets").chmod(0o600)
     (tmp_path / "damaged" / "web1").mkdir(parents=True)
     (tmp_path / "damaged" / "web1" / "ledger.json").write_text("{not json")
-    (tmp_path / "key").write_text("no such key\n")
+    (tmp_path / "key").write_text("no such key\n".replace(" ", "-"))
+    (tmp_path / "no-key").write_bytes(b"\xff\n")
     yield {"T": str(tmp_path), "SITE": str(tmp_path / "site"), "STATE": str(tmp_path / "state")}
 
 
@@ -111,6 +112,20 @@ WRONG: list[tuple[str, int, str]] = [
     ("status", 1, "--store"),
     ("status --store {STORE}", 1, "admin credential"),
     ("status --store {STORE} --credential {T}/none", 1, "{T}/none"),
+    (
+        "status --store {STORE} --credential {T}/no-key",
+        1,
+        "{T}/no-key: error: this is no admin credential",
+    ),
+    (
+        "status --store {STORE} --credential {T}/empty/../open-secrets",
+        1,
+        "this is no admin credential",
+    ),
+    ("sequence", 1, "Give --site SITE or --store URL"),
+    ("rollout", 1, "Give --site SITE or --store URL"),
+    ("links", 1, "Give --site SITE or --store URL"),
+    ("why web1 a", 1, "Give --site SITE or --store URL"),
     ("status --store {STORE} --credential {T}/key", 4, "127.0.0.1:9"),
     ("runs --limit 0 --store {STORE}", 1, "--limit"),
     ("node web1 --store nonsense --credential {T}/key", 2, "not a store's URL"),
@@ -151,6 +166,7 @@ def test_a_new_site_lints_and_plans(tmp_path: Path, forker: Forker) -> None:
     planned = forker.run("plan", node, *where)
     assert planned.status == 0, planned.said()
     assert "would be created" in planned.out.read_text()
+    assert planned.out.read_text().endswith(" would be changed\n")  # it has changed nothing
     assert json.loads(forker.run("plan", node, *where, "--json").out.read_text())[0]["why_run"]
 
 

@@ -17,6 +17,8 @@ from .stores import Store, store
 
 NETWORK = "/etc/eth0"
 PORTS = ("GigabitEthernet1/0/1", "GigabitEthernet1/0/2")
+ON = {"state": "on"}
+OFF = {"state": "off", "power": "force_off"}
 
 
 @dataclass
@@ -29,11 +31,17 @@ class Rack:
     devices: Devices
     tmp_path: Path
     nodes: tuple[dict[str, Any], ...]
+    first_said: str = ""
+    """By the first plan, on standard error."""
 
     def documents(
-        self, vlans: dict[str, int], servers: tuple[str, ...] = ("web1", "web2"), outlet: str = "on"
+        self,
+        vlans: dict[str, int],
+        servers: tuple[str, ...] = ("web1", "web2"),
+        outlet: dict[str, str] = ON,
+        files: tuple[str, ...] = (NETWORK,),
     ) -> list[dict[str, Any]]:
-        """``vlans``: server → the VLAN that it is in."""
+        """``vlans``: server → the VLAN that it is in; ``files``: what each server has."""
         links = {"sw1": dict(zip(PORTS, ("web1:eth0", "web2:eth0"), strict=True)), "pdu1": {"1": "web1:psu1"}}  # fmt: skip
         found = []
         for node in self.nodes:
@@ -51,14 +59,15 @@ class Rack:
             for port, web in zip(PORTS, ("web1", "web2"), strict=True)
             if web in servers
         ]
-        made = [{"vlan": str(vlan)} for vlan in sorted({vlans[web] for web in servers})]
-        found += deployed("net", "switch", "sw1", [*made, *used])
-        found += deployed("power", "pdu", "pdu1", [{"outlet": "1", "state": outlet}])
+        there = [{"vlan": str(vlan)} for vlan in sorted({vlans[web] for web in servers})]
+        found += deployed("net", "switch", "sw1", [*there, *used])
+        found += deployed("power", "pdu", "pdu1", [{"outlet": "1", **outlet}])
         for number, web in enumerate(servers):
             found.append({"node": web, "type": "server"})
             needs = [f"sw1:vlan/{vlans[web]}", f"sw1:port/{PORTS[number]}"]
-            file = {"file": NETWORK, "content": f"vlan {vlans[web]}\n", "needs": needs}
-            found += deployed(f"files-{web}", "server", web, [file])
+            text = f"vlan {vlans[web]}\n"
+            made = [{"file": name, "content": text, "needs": needs} for name in files]
+            found += deployed(f"files-{web}", "server", web, made)
         return found
 
     def converge(self) -> None:
@@ -77,8 +86,6 @@ class Rack:
     def plan(self, *more: str, with_store: bool = True) -> tuple[int | None, str, str]:
         """Exit code, output, and what was said besides, on the operator's host."""
         state = self.tmp_path / "operator"
-        state.mkdir(exist_ok=True)
-        write_secrets(state)
         asks = ("--store", self.made.url, "--credential", str(self.tmp_path / "store" / "admin.credential"))  # fmt: skip
         site = ("--site", str(self.tmp_path / "site"), "--state", str(state))
         done = self.forker.run("plan", *site, *(asks if with_store else ()), *more)
@@ -88,11 +95,12 @@ class Rack:
         """Whatever would show that something was written anywhere but on the operator's host."""
         files = {
             str(path): (path.stat().st_mtime_ns, path.read_text())
-            for name in ("web1", "web2", "state")
+            for name in ("web1", "web2", "state", "operator", "site")
             for path in (self.tmp_path / name).rglob("*")
-            if path.is_file() and path.name != "run.lock"
+            if path.is_file()
         }
-        return self.devices.writes(), files, self.made.admin.runs("", 1000)
+        admin = self.made.admin
+        return self.devices.writes(), files, admin.runs("", 1000), admin.known()
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,10 @@ def rack(tmp_path_factory: pytest.TempPathFactory, forker: Forker) -> Iterator[R
         with store(forker, tmp_path, *first) as running:
             made.made = running
             made.converge()
+            (tmp_path / "operator").mkdir()
+            write_secrets(tmp_path / "operator")
+            write_site(tmp_path / "site", *first)
+            _, _, made.first_said = made.plan()
             yield made
 
 
@@ -116,10 +128,11 @@ def lines(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_whole_site_live_and_from_reports_with_a_device_off(rack: Rack) -> None:
     rack.devices.faults("pdu1", refuse=True)
-    write_site(rack.tmp_path / "site", *rack.documents({"web1": 20, "web2": 30}, outlet="off"))
+    write_site(rack.tmp_path / "site", *rack.documents({"web1": 20, "web2": 30}, outlet=OFF))
     before = rack.traces()
-    status, out, _ = rack.plan("--json")
+    status, out, said = rack.plan("--json")
     assert status == 0, out
+    assert "trusting the host key" not in said
     plan = json.loads(out)
     by = {node["node"]: node["by"] for node in plan["nodes"]}
     assert by == {"sw1": "live", "pdu1": "report", "web1": "report", "web2": "report"}
@@ -144,18 +157,76 @@ def test_a_whole_site_live_and_from_reports_with_a_device_off(rack: Rack) -> Non
     }
     assert cut == {"pdu1:outlet/1": ["web1"], "sw1:vlan/30": [], port: ["web2"], file: []}
     assert plan["summary"]["cuts"] == ["web1", "web2"]
+    (away,) = [doubt for doubt in found["pdu1:outlet/1"]["doubts"] if "reached" in doubt]
+    assert away == "pdu1 could not be reached; this is done when it can be"
+    assert found[port]["doubts"] == []
     assert rack.traces() == before
 
-    status, out, said = rack.plan()
+    status, out, _ = rack.plan()
     assert status == 0
-    assert "trusting the host key" not in said  # it was kept
     assert [line for line in out.splitlines() if line.startswith("wave ")] == ["wave 1", "wave 2", "wave 3"]  # fmt: skip
-    assert "4 changes on 3 nodes: 3 read, 1 assumed" in out
+    assert "4 changes on 3 nodes (1 to make, 3 to change): 3 read, 1 assumed" in out
     assert f"after {port}, sw1:vlan/30" in out
     assert "cuts web2 (eth0: its only uplink)" in out
     assert "cuts web1 (psu1: its only feed)" in out
     assert "read report " in out
     assert rack.traces() == before
+
+
+def test_a_host_key_that_was_never_seen_is_all_that_is_kept(rack: Rack) -> None:
+    """Else it would never be checked."""
+    assert rack.first_said.count("trusting the host key") == 1
+    files = {path.name for path in (rack.tmp_path / "operator").rglob("*") if path.is_file()}
+    assert files == {"secrets", "known_hosts"}
+
+
+def test_the_last_feed_of_a_server_that_answers_is_refused_as_it_would_be(rack: Rack) -> None:
+    rack.devices.faults("pdu1")
+    # It reports, so it answers.
+    again = ("--once", "--store", rack.made.url, "--state", str(rack.tmp_path / "state"))
+    rack.forker.run("agent", "--node", "web1", "--root", str(rack.tmp_path / "web1"), *again).wait()
+    documents = rack.documents({"web1": 20, "web2": 20}, outlet={"state": "off"})
+    write_site(rack.tmp_path / "site", *documents)
+    status, out, _ = rack.plan("--json")
+    assert status == 2, out
+    line = lines(json.loads(out))["pdu1:outlet/1"]
+    assert line["state"] == "refused"
+    assert "web1 answers, and it has no other live feed" in line["why"]
+    assert [hit["what"] for hit in line["radius"]["servers"] if hit["cut"]] == ["web1"]
+
+
+def test_what_is_not_declared_any_more_goes_in_reverse_order_though_nobody_looks(
+    rack: Rack,
+) -> None:
+    """web2 lets go of its file by its ledger at the store, and the switch, which is off, of the VLAN."""
+    documents = rack.documents({"web1": 20, "web2": 20}, files=())
+    documents = [item for item in documents if item.get("role") != "net"]
+    elsewhere = [{"port": port, "mode": "access", "access_vlan": 1} for port in PORTS]
+    documents.append({"role": "net", "for": ["switch"], "resources": elsewhere})
+    write_site(rack.tmp_path / "site", *documents)
+    rack.devices.faults("sw1", refuse=True)
+    before = rack.traces()
+    try:
+        _, out, _ = rack.plan("--json")
+    finally:
+        rack.devices.faults("sw1")
+    assert rack.traces() == before
+    plan = json.loads(out)
+    assert {node["by"] for node in plan["nodes"]} == {"report", "live"}
+    found = lines(plan)
+    states = {address: line["state"] for address, line in found.items()}
+    port, vlan, file = f"sw1:port/{PORTS[1]}", "sw1:vlan/20", "web2:file//etc/eth0"
+    assert [states[address] for address in (file, port, vlan)] == ["removed", "changed", "removed"]
+    order = list(found)
+    assert order.index(file) < order.index(port) < order.index(vlan)
+    assert found[port]["after"] == [file]
+    assert (found[file]["mark"], found[port]["mark"], found[vlan]["mark"]) == (
+        "read",
+        "assumed",
+        "assumed",
+    )
+    assert found[vlan]["doubts"][0] == "sw1 could not be reached; this is done when it can be"
+    assert [hit["what"] for hit in found[vlan]["radius"]["servers"]] == ["web1", "web2"]
 
 
 def test_without_a_store_the_rest_is_assumed_and_this_host_is_read(rack: Rack) -> None:

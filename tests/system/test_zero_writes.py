@@ -87,10 +87,19 @@ class Rack:
         where = ("--site", str(self.site), "--state", str(self.state), "--root", str(self.root))
         return reports(self.forker.run("plan", *NODES, "--json", *where))
 
-    def files(self) -> dict[str, tuple[int, ...]]:
-        """Everything under the root, by what changes when it is written."""
+    def plan_site(self) -> set[str]:
+        """What ``rackwright plan`` says of the site: the states of its changes."""
+        where = ("--site", str(self.site), "--state", str(self.state), "--root", str(self.root))
+        run = self.forker.run("plan", "--at", "web1", "--json", *where)
+        assert run.status == 0, run.said() + run.out.read_text()
+        waves = json.loads(run.out.read_text())["waves"]
+        return {change["state"] for wave in waves for change in wave["changes"]}
+
+    def files(self, *more: Path) -> dict[str, tuple[int, ...]]:
+        """Everything under the root, and under ``more``, by what changes when it is written."""
         found = {}
-        for path in (self.root, *self.root.rglob("*")):
+        roots = (self.root, *more)
+        for path in (*roots, *(path for root in roots for path in root.rglob("*"))):
             status = path.lstat()
             found[str(path)] = (
                 status.st_ino,
@@ -161,7 +170,13 @@ def test_the_second_run_of_everything_changes_and_writes_nothing(rack: Rack) -> 
 
 
 def test_plan_and_why_run_write_nothing_anywhere(rack: Rack) -> None:
+    rack.plan()  # the host key of the switch is seen for the first time
+    kept = {str(path.relative_to(rack.state)) for path in rack.state.rglob("*") if path.is_file()}
+    assert kept == {"secrets", "sw1/known_hosts"}
     before = rack.files()
+    everything = rack.files(rack.state, rack.site)
+    assert rack.plan_site() == {"changed"}
+    assert rack.files(rack.state, rack.site) == everything
     for found in (rack.plan(), rack.converge("--why-run")):
         assert {report["node"] for report in found} == set(NODES)
         assert all(report["why_run"] for report in found)
@@ -176,6 +191,11 @@ def test_plan_and_why_run_write_nothing_anywhere(rack: Rack) -> None:
     writes, files, ledgers = rack.devices.writes(), rack.files(), rack.ledgers()
     text = (rack.site / "site.yaml").read_text()
     (rack.site / "site.yaml").write_text(text.replace("net-10", "other").replace('"off"', '"on"'))
+    everything = rack.files(rack.state, rack.site)
+    assert rack.plan_site() == {"changed"}
+    assert states(rack.plan()) == {"changed", "in_sync"}
+    assert rack.devices.writes() == writes
+    assert rack.files(rack.state, rack.site) == everything
     for found in (rack.plan(), rack.converge("--why-run")):
         assert states(found) == {"changed", "in_sync"}
         assert rack.devices.writes() == writes

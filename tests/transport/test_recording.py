@@ -30,7 +30,7 @@ from rackwright_providers.transport.snmp_value import Kind, Value
 from rackwright_sim.apc_rpdu import ApcRpdu, RpduOptions
 from rackwright_sim.linux_frr import FrrDevice, FrrOptions
 from rackwright_sim.linux_frr_lines import FrrSerial, FrrSsh
-from rackwright_sim.snmp_agent import Access
+from rackwright_sim.snmp_objects import Access
 
 PASSWORD = "corréct horse's"
 WAY = Way(transport="ssh", options={"host": "10.0.0.2", "username": "rack", "password": PASSWORD})

@@ -24,7 +24,7 @@ from rackwright_providers.transport import snmp, snmp_pdus
 from rackwright_providers.transport.snmp import SnmpReader, SnmpSession, Value, integer, octets
 from rackwright_sim.apc_rpdu import ApcRpdu, RpduOptions
 from rackwright_sim.faults import Faults
-from rackwright_sim.snmp_agent import Access, User
+from rackwright_sim.snmp_objects import Access, User
 
 NAME = "1.3.6.1.2.1.1.5.0"  # sysName.0
 OUTLETS = "1.3.6.1.4.1.318.1.1.12.3.5.1.1"  # rPDUOutletStatusEntry

@@ -11,7 +11,8 @@ import click
 
 from rackwright.cli import options
 from rackwright.cli.admin import admin, connect
-from rackwright.cli.output import ago, print_json, style_state, table
+from rackwright.cli.node_words import matter_of, state_of
+from rackwright.cli.output import ago, many, print_json, style_state, table
 
 
 @click.command()
@@ -39,11 +40,7 @@ def show_status(found: dict[str, Any]) -> None:
                 click.echo(rollout_line(item))
     rows = []
     for node in found["nodes"]:
-        said = node["error"]
-        if not said and node["waits_for"]:
-            said = f"waits for {', '.join(node['waits_for'])}"
-        if not said and node["deferred"]:
-            said = f"waits for the fact {node['deferred'][0]['fact']}"
+        said = matter_of(node, found["rollouts"])
         if not said and node["pending"]:
             said = f"{node['outstanding']} to do for {node['pending'][:10]}"
         if node["at"]:
@@ -52,16 +49,13 @@ def show_status(found: dict[str, Any]) -> None:
             waited = ago(node["waiting_since"]).removesuffix(" ago")
             late = click.style(f"overdue, has waited for {waited}", fg="red")
             said = f"{late}: {said}" if said else late
-        state = node["state"]
-        if state == "changed" and not node["pending"]:
-            # What was changed was verified: that is converged, with something done for it.
-            state = "converged"
+        if node["state"] == "changed" and not node["pending"]:
             said = said or counts_text({**node["counts"], "in_sync": 0})
         rows.append(
             (
                 node["node"],
                 node["type"],
-                style_state(state),
+                style_state(state_of(node)),
                 node["revision"][:10] or "-",
                 ago(node["last_run"]) if node["last_run"] else "-",
                 said,
@@ -81,7 +75,7 @@ def store_lines(store: dict[str, Any]) -> list[str]:
         lines.append(f"{store['site']} at {click.style(force['commit'][:10], bold=True)}")
     if refused:
         problems = refused["problems"]
-        what = f"{refused['commit'][:10]} is refused, {len(problems)} error(s):"
+        what = f"{refused['commit'][:10]} is refused, {many(len(problems), 'error')}:"
         lines.append(click.style(what, fg="red"))
         for problem in problems[:10]:
             hint = f" ({problem['hint']})" if problem["hint"] else ""
@@ -117,7 +111,7 @@ def node(
         return 0
     about = found["status"]
     click.echo(
-        f"{click.style(name, bold=True)}  {about['type']}, {about['platform']}, {style_state(about['state'])}"
+        f"{click.style(name, bold=True)}  {about['type']}, {about['platform']}, {style_state(state_of(about))}"
     )
     if about["error"]:
         click.echo(f"  {about['error']}")
@@ -178,6 +172,9 @@ def runs(
     found = connect(store_url, ca, credential).runs(name or "", limit)
     if as_json:
         print_json(found)
+        return 0
+    if not found:
+        click.echo(f"no run of {name} is known" if name else "no run is known")
         return 0
     rows = [
         (

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from rackwright.cli.last_run import LastRun, last_run
 from rackwright.engine.files import replace
 from rackwright.engine.ledger import Ledger, decode
+from rackwright.model import typed
 from rackwright.model.bundle import Bundle, Gates
+from rackwright_proposals.carrying import SHARED
 from rackwright_proposals.feeds import feeders_of, last_feeds
 from rackwright_proposals.redundancy import End, Group, Groups
-from rackwright_proposals.turns import LINKED, Turns
+from rackwright_proposals.sides import LINKED
+from rackwright_proposals.turns import Turns
 
 ANSWERS_FOR = 180.0
 """Seconds after a run that reached it for which a node counts as one that answers: there is nobody here
@@ -30,11 +34,15 @@ class Beside(msgspec.Struct, frozen=True):
 
     groups: tuple[Group, ...] = ()
     bundles: tuple[Bundle, ...] = ()
-    """Of their resources, those at ports, outlets and slots."""
+    """Of their resources, those at ports, outlets and slots, and what several ports run through; members
+    of a LAG by the one name of each port."""
 
 
-def beside(node: str, bundles: Mapping[str, Bundle], groups: Groups) -> Beside:
-    """What of a site ``node`` must know of those beside it."""
+def beside(
+    node: str, bundles: Mapping[str, Bundle], groups: Groups, spelling: Callable[[str], str]
+) -> Beside:
+    """What of a site ``node`` must know of those beside it. ``spelling`` gives the one name of a
+    switch's port."""
     nodes = {name: bundle.node for name, bundle in bundles.items()}
     near = groups.around([node])
     kept = dict.fromkeys(group for link in near for group, _ in groups.by_link[link])
@@ -46,13 +54,32 @@ def beside(node: str, bundles: Mapping[str, Bundle], groups: Groups) -> Beside:
         return Beside()
     return Beside(
         tuple(kept),
-        tuple(_linked(bundles[name]) for name in sorted(concerned | {node}) if name in bundles),
+        tuple(
+            _linked(bundles[name], spelling)
+            for name in sorted(concerned | {node})
+            if name in bundles
+        ),
     )
 
 
-def _linked(bundle: Bundle) -> Bundle:
-    resources = tuple(item for item in bundle.resources if item.type in LINKED)
-    return Bundle(node=bundle.node, revision=bundle.revision, resources=resources)
+def _linked(bundle: Bundle, spelling: Callable[[str], str]) -> Bundle:
+    resources = []
+    for item in bundle.resources:
+        if members := item.data.get("members") if item.type == "lag" else None:
+            data = {**item.data, "members": [spelling(str(port)) for port in members]}
+            item = msgspec.structs.replace(item, data=data)
+        if item.type in LINKED or item.type in SHARED:
+            resources.append(item)
+    return Bundle(
+        node=bundle.node,
+        revision=bundle.revision,
+        resources=tuple(resources),
+        purge=bundle.purge,
+        deferred=tuple(item for item in bundle.deferred if item.address.startswith(_SHARED)),
+    )
+
+
+_SHARED = tuple(f"{kind}/" for kind in SHARED)
 
 
 class Directories:
@@ -62,6 +89,7 @@ class Directories:
         self._state, self._gates = state, gates
         self._last: dict[str, LastRun | None] = {}
         self._verified: dict[str, Mapping[str, str]] = {}
+        self._ledgers: dict[str, Ledger] = {}
 
     def verified(self, node: str) -> Mapping[str, str]:
         """By its ledger, without what the last run found to be otherwise."""
@@ -101,6 +129,18 @@ class Directories:
         entries = self._ledger(node).entries
         return {entry.called or key for key, entry in entries.items()}
 
+    def leaving(self, node: str) -> Collection[str]:
+        """By its last run."""
+        last = self._last_run(node)
+        return last.leaving if last else ()
+
+    def applied(self, node: str, key: str) -> Mapping[str, Any] | None:
+        """By its ledger."""
+        if key not in self.verified(node):
+            return None
+        entries = self._ledger(node).entries.items()
+        return next((entry.data for ours, entry in entries if key == (entry.called or ours)), None)
+
     def answers(self, node: str) -> bool:
         """Whether it did lately."""
         last = self._last_run(node)
@@ -116,10 +156,13 @@ class Directories:
         return last is None or last.kind != "unreachable"
 
     def _ledger(self, node: str) -> Ledger:
-        try:
-            return decode((self._state / node / "ledger.json").read_bytes())
-        except (OSError, msgspec.DecodeError):
-            return Ledger()
+        if node not in self._ledgers:
+            try:
+                found = decode((self._state / node / "ledger.json").read_bytes())
+            except (OSError, msgspec.DecodeError):
+                found = Ledger()
+            self._ledgers[node] = found
+        return self._ledgers[node]
 
     def _last_run(self, node: str) -> LastRun | None:
         if node not in self._last:
@@ -148,7 +191,7 @@ def gates_beside(node: str, about: Beside, state: Path, gates: Gates) -> Gates:
     turns: dict[str, tuple[str, ...]] = {}
     if about.groups:
         with _holders(state) as holders:
-            taking = Turns(known, holders)
+            taking = Turns(known, holders, alone=node)
             taking.use(bundles, Groups(about.groups))
             # Of those further away not all is here that their turns depend on.
             taking.update([node])
@@ -165,7 +208,7 @@ def _holders(state: Path) -> Iterator[list[frozenset[End]]]:
     with (state / "turns.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            before = msgspec.json.decode(path.read_bytes(), type=list[list[End]])
+            before = typed.decode(path.read_bytes(), list[list[End]])
         except FileNotFoundError:
             before = []
         holders = [frozenset(link) for link in before]

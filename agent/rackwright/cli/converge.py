@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rackwright.cli.tree import Tree
     from rackwright.client import StoreClient
     from rackwright.keeper import Claim, Keeper
+    from rackwright.model.report import Report
     from rackwright.provider import Registry
     from rackwright.source import Source
 
@@ -103,28 +104,13 @@ def _plan_nodes(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    from rackwright.cli.tree import Tree, TreeSource
-    from rackwright.provider import Registry
-    from rackwright.run import NodeRunner
+    from rackwright.cli.site_plan import plan_nodes
 
-    registry = Registry.installed()
-    tree = Tree(site, registry, state)
-    for node in nodes:
-        tree.bundle(node)
-    reports = []
-    for node in nodes:
-        runner = NodeRunner(
-            node=node,
-            source=TreeSource(tree, node),
-            registry=registry,
-            state=state / node,
-            secrets=secrets,
-            here=here,
-            root=root,
-        )
-        reports.append(runner.run(why_run=True))
+    def tell(report: Report) -> None:
         if not as_json:
-            show_report(reports[-1], verbose=verbose)
+            show_report(report, verbose=verbose)
+
+    reports = plan_nodes(nodes, site, state=state, secrets=secrets, here=here, root=root, tell=tell)
     if as_json:
         print_json(reports)
     return worst(reports)
@@ -334,10 +320,11 @@ class _Origin:
 
             self._tree.bundle(node)
             return TreeSource(self._tree, node)
-        from rackwright.source import StoreSource
+        from rackwright.source import StoreSource, kept_credential
 
         assert self.client is not None  # noqa: S101 - __init__ sets one of the two
-        return StoreSource(self.client, node, self.key(node), self._state / node)
+        renewed = functools.partial(kept_credential, self._state, node)
+        return StoreSource(self.client, node, self.key(node), self._state / node, renewed)
 
     def key(self, node: str) -> str:
         """The node's own credential at the store."""

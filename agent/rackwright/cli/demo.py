@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,8 @@ SERVING = ("sim", "store")
 SECRETS = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv", "ch-a1", "san-a1", "chap-web1", "chap-web2")
 PATIENCE = 60.0
 """Seconds for which each act may last; it takes a few."""
+LOOK = 1.0
+"""Seconds between two looks at the processes of a rack that runs on."""
 
 
 @click.command()
@@ -41,7 +44,7 @@ PATIENCE = 60.0
     "--dir",
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Work in DIR and keep it, to look around in afterwards. [a temporary directory]",
+    help="Work in DIR and keep it; on a terminal the rack runs on until Ctrl-C. [a temporary directory]",
 )
 def demo(directory: Path | None) -> int:
     """Converge a simulated rack: a switch, a PDU, a blade chassis, a storage array, three servers, a
@@ -79,6 +82,8 @@ def demo(directory: Path | None) -> int:
         say("The rack after the change:")
         show_status(rack.admin.status())
         rack.say_what_next(kept=directory is not None)
+        if directory is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            rack.stay()
     return 0
 
 
@@ -249,12 +254,28 @@ class Rack:
         """Where to go from here."""
         say("Done. Try next:")
         click.echo("  rackwright init my-site && rackwright lint my-site    your own site")
-        click.echo(
-            "  rackwright demo --dir DIR                             the same, kept to look around in"
-        )
+        if not kept:
+            click.echo(
+                "  rackwright demo --dir DIR                             the same, to look around in"
+            )
         click.echo("  docs/writing-a-proposal.md                            how a site is written")
         if kept:
             click.echo(f"  git -C {self.site} log, {self.base}/*.log, {self.base}/state")
+
+    def stay(self) -> None:
+        """Run on until Ctrl-C, to be looked at from another terminal."""
+        say("It runs on until Ctrl-C. In another terminal:")
+        click.echo(f"  export RACKWRIGHT_STORE=http://{self._listen}")
+        click.echo(f"  export RACKWRIGHT_ADMIN={self.base / 'store' / 'admin.credential'}")
+        click.echo(
+            "  rackwright status; rackwright sequence; rackwright links; rackwright host list"
+        )
+        click.echo(f"  change {self.site}, git commit, and: rackwright watch")
+        interrupted = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+        while not interrupted.wait(LOOK):
+            self._check_parts()
+        click.echo("")
 
     def end(self) -> None:
         """Stop every process that we started: first who speaks to the store and to the devices, so

@@ -12,7 +12,7 @@ import click
 
 from rackwright.cli import options
 from rackwright.cli.admin import admin, connect, user
-from rackwright.cli.output import ago, on_terminal, print_json, style_state, table
+from rackwright.cli.output import ago, many, on_terminal, print_json, style_state, table
 from rackwright.model.errors import InputError, Problem, Unreachable
 
 if TYPE_CHECKING:
@@ -123,11 +123,12 @@ def drain(
     time is up, or some nodes can be nowhere else: each is named with the reason.
     """
     client = connect(store_url, ca, credential)
-    found = client.drain(name, user(), drain=True)
     try:
+        found = client.drain(name, user(), drain=True)
         found = Drain(client, name, timeout, quiet=as_json).follow(found)
     except KeyboardInterrupt:
-        click.echo(f"{name} goes on draining; `rackwright host resume {name}` ends that", err=True)
+        text = f"{name} goes on draining, if the store has heard of it; `rackwright host resume {name}` ends that"
+        click.echo(text, err=True)
         raise
     left = held(found)
     if as_json:
@@ -155,9 +156,10 @@ def resume(
     if as_json:
         print_json(found)
     else:
-        click.echo(
-            f"{name} is {style_state(state_of(found))}; {found['share']} nodes are to be there"
+        there = (
+            f"{many(found['share'], 'node')} {'is' if found['share'] == 1 else 'are'} to be there"
         )
+        click.echo(f"{name} is {style_state(state_of(found))}; {there}")
     return 0
 
 
@@ -236,3 +238,6 @@ def _show_stuck(found: Mapping[str, Any]) -> None:
         click.echo("nowhere else to go:")
     for item in found["stuck"]:
         click.echo(f"  {click.style(item['node'], bold=True)}: {item['why']}")
+    if found["stuck"] and found["draining"]:
+        until = f"another host can reach them, or `rackwright host resume {found['host']}`"
+        click.echo(f"nobody converges them until {until}")

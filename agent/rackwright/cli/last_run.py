@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from rackwright.engine.files import replace
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.report import Report
 
@@ -21,6 +22,8 @@ class LastRun(msgspec.Struct, frozen=True, omit_defaults=True):
     drifted: dict[str, str] = {}
     """``type/name`` → the digest at which it is not any more, though its ledger has it."""
     removed: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
+    """What was to go and did not."""
 
 
 def note_run(state: Path, report: Report) -> None:
@@ -36,6 +39,11 @@ def note_run(state: Path, report: Report) -> None:
             if item.state in ("blocked", "refused") and item.action in ("create", "update")
         },
         tuple(key for key, item in said if item.state == "removed"),
+        tuple(
+            key
+            for key, item in said
+            if item.action == "remove" and item.state in ("blocked", "failed", "refused")
+        ),
     )
     # The next run tells it again, should a power cut lose it.
     replace(state / "last-run.json", msgspec.json.encode(last), durable=False)
@@ -44,6 +52,6 @@ def note_run(state: Path, report: Report) -> None:
 def last_run(state: Path) -> LastRun | None:
     """What is kept in ``state``; None when there is nothing that can be read."""
     try:
-        return msgspec.json.decode((state / "last-run.json").read_bytes(), type=LastRun)
+        return typed.decode((state / "last-run.json").read_bytes(), LastRun)
     except (OSError, msgspec.DecodeError):
         return None

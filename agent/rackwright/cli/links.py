@@ -10,8 +10,9 @@ import click
 import msgspec
 
 from rackwright.cli import options
-from rackwright.cli.admin import admin, connect
+from rackwright.cli.admin import SITE_OR_STORE, admin, connect
 from rackwright.cli.output import ago, print_json, table
+from rackwright.model import typed
 from rackwright.model.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ STYLE = {"proven": "green", "unseen": "yellow", "found": "cyan", "contradicted":
 
 @click.command()
 @click.option("--check", is_flag=True, help="Exit 1 when a link is contradicted and not trusted.")
-@click.option("--adopt", is_flag=True, help="Print the found links as YAML for the site.")
-@click.option("--write", is_flag=True, help="With --adopt: add them to their nodes in SITE.")
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Add the found links to their nodes in SITE, to review; without --site print them as YAML.",
+)
 @options.site(required=False)
 @options.state
 @admin
@@ -32,7 +36,6 @@ STYLE = {"proven": "green", "unseen": "yellow", "found": "cyan", "contradicted":
 def links(
     check: bool,
     adopt: bool,
-    write: bool,
     site: Path | None,
     state: Path,
     store_url: str | None,
@@ -47,16 +50,14 @@ def links(
 
     With --store they are the store's; with --site alone, from the facts under --state.
     """
-    if write and not (adopt and site):
-        raise click.UsageError("--write goes with --adopt and --site.")
     if store_url:
         found = _of_store(connect(store_url, ca, credential).links())
     elif site is not None:
         found = _tree(site, state).links()
     else:
-        raise click.UsageError("Give --store URL or --site SITE, or set RACKWRIGHT_STORE.")
+        raise click.UsageError(SITE_OR_STORE)
     if adopt:
-        return _adopt(found, site if write else None, state, as_json=as_json)
+        return _adopt(found, site, state, as_json=as_json)
     if as_json:
         from rackwright_proposals.evidence import link_data
 
@@ -69,6 +70,8 @@ def links(
 
 def shown(found: tuple[LinkState, ...]) -> str:
     """The table."""
+    if not found:
+        return "no link is declared, and none is seen"
     rows = []
     for link in found:
         state = click.style(link.state, fg=STYLE[link.state])
@@ -85,7 +88,7 @@ def _of_store(rows: list[dict[str, Any]]) -> tuple[LinkState, ...]:
 
     # It says what is wrong as told at the one end that is shown first.
     said = [{**row, "wrong": [row.get("wrong", ""), ""]} for row in rows]
-    return msgspec.convert(said, tuple[LinkState, ...])
+    return typed.convert(said, tuple[LinkState, ...])
 
 
 def _tree(site: Path, state: Path) -> Any:
@@ -106,7 +109,9 @@ def _adopt(found: tuple[LinkState, ...], site: Path | None, state: Path, *, as_j
     if as_json:
         print_json({**msgspec.to_builtins(wanted), "written": files})
         return 0
-    if site is None:
+    if not wanted.links and not wanted.left:
+        click.echo("no link is found that the site does not declare", err=True)
+    if site is None or files:
         _print(wanted)
     for name in files:
         click.echo(f"wrote {name}: look at it with git diff")
@@ -127,8 +132,8 @@ def _print(wanted: Adopted) -> None:
 
 
 def _write(wanted: Adopted, site: Path, state: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Add the links to the site's files, all or none. Returns the files written, and the nodes that
-    could not be added to. Raises InputError when the site would not lint."""
+    """Add the links to the site's files, all or none. Returns the files written, and what could not be
+    added, with the reason. Raises InputError when the site would not lint."""
     from rackwright.engine.files import replace
     from rackwright.provider import Registry
     from rackwright_proposals.adopt import written
@@ -137,7 +142,16 @@ def _write(wanted: Adopted, site: Path, state: Path) -> tuple[tuple[str, ...], t
 
     registry = Registry.installed()
     files = read_tree(site).files
-    changed, refused = written(files, wanted.links)
+    there = compile_site(Source(files), registry.nouns(), None, registry.platforms).bundles
+    taken = {(node, link.port) for node, bundle in there.items() for link in bundle.node.links}
+    # The store has not seen yet what was added to SITE and is not committed.
+    fresh = [one for one in wanted.links if (one.node, one.port) not in taken]
+    had = [
+        f"{one.node}:{one.port} to {one.to}: {site} has a link there already"
+        for one in wanted.links
+        if one not in fresh
+    ]
+    changed, refused = written(files, fresh)
     made = compile_site(Source({**files, **changed}), registry.nouns(), None, registry.platforms)
     if made.problems:
         raise InputError(
@@ -149,4 +163,4 @@ def _write(wanted: Adopted, site: Path, state: Path) -> tuple[tuple[str, ...], t
     for name, body in changed.items():
         path = (site / name).resolve()
         replace(path, body, mode=os.stat(path).st_mode & 0o777)  # noqa: PTH116
-    return tuple(sorted(changed)), refused
+    return tuple(sorted(changed)), (*had, *refused)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
 from rackwright import __version__
-from rackwright.model.errors import InputError, RackwrightError, Temporary, Unknown
+from rackwright.model.errors import InputError, Permanent, RackwrightError, Temporary, Unknown
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("site", "Make a new site that lints and plans"),
@@ -73,6 +75,19 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO) or error.filename:
+                raise
+            # What is still in the buffer cannot be written either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if error.errno == errno.EPIPE:
+                # Whoever read our output has gone (head, less), and what we have found out is not told.
+                raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+            raise Permanent(f"cannot write: {error.strerror}") from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -91,8 +106,20 @@ def group() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. Every error that Rackwright raises on purpose ends as a sentence, not a trace."""
     gc.set_threshold(COLLECT_AFTER, 10, 10)
+    color = wants_color()
+    with click.Context(group, color=color):  # for what is said when the command has ended
+        _run(args, color)
+
+
+def wants_color() -> bool | None:
+    """False where somebody wants none (https://no-color.org), or the terminal has none; None: where the
+    output is a terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+def _run(args: Sequence[str] | None, color: bool | None) -> None:
     try:
-        code = group.main(args, standalone_mode=False)
+        code = group.main(args, standalone_mode=False, color=color)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
@@ -105,10 +132,6 @@ def main(args: Sequence[str] | None = None) -> None:
 
         show_problems(error.problems)
         sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read our output has gone (head, less): not an error, and nothing left to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except RackwrightError as error:
         click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
         sys.exit(4 if isinstance(error, Temporary) else 1 if isinstance(error, Unknown) else 2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,10 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+WRITING = threading.RLock()
+"""Held while a line of the log is written, and while a progress bar is away for something else: a line that
+comes in between would put the bar back."""
 
 
 def default_state() -> Path:
@@ -92,10 +98,27 @@ def verbose(command: F) -> F:
     )(command)
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what standard error is at the moment: a progress bar puts itself before it, and what is
+    written past the bar lands on its line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is None:
+            return
+        try:
+            with WRITING:
+                print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            self.handleError(record)
+
+
 def log_to_stderr(*, verbose: bool = False) -> None:
     """Warnings and our own news on standard error; never the libraries' chatter."""
     logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_ToStderr()],
     )
     for name in ("rackwright", "rackwright_providers", "rackwright_store"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from rackwright.cli.columns import table_lines
 from rackwright.model.errors import Problem
 from rackwright.model.report import FieldChange, Outcome, Report
 
@@ -49,6 +51,9 @@ STANDS_STYLE = {
     "refused": "red",
 }
 """Where a resource stands → colour."""
+
+DONE = frozenset({"changed", "removed", "released"})
+"""What a dry run only would have done."""
 
 MARKS = {"create": "+", "update": "~", "remove": "-", "release": "·", "notify": "!"}
 
@@ -90,20 +95,12 @@ def stands_text(counts: Mapping[str, int]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """An aligned table; cells may hold colour. Columns are as wide as they need to be."""
-    titles = [click.style(name.upper(), bold=True) if name else "" for name in head]
-    lines = [titles, *map(list, rows)]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _width(text: str) -> int:
-    return len(click.unstyle(text))
+    """An aligned table; cells may hold colour. Columns are as wide as they need to be; on a terminal
+    they are wrapped to fit it."""
+    # Python has no stream where the descriptor was closed (`>&-`).
+    wide = sys.stdout is not None and sys.stdout.isatty()
+    room = shutil.get_terminal_size().columns if wide else None
+    return "\n".join(table_lines(head, list(rows), room))
 
 
 def ago(then: float, now: float | None = None) -> str:
@@ -143,6 +140,7 @@ def _show_outcome(outcome: Outcome, would: str) -> None:
         text = f"{would}{doing.get(outcome.action, outcome.state)}"
     else:
         text = outcome.state
+    text = text.replace("_", " ")
     line = f"  {mark} {outcome.address}  {text}"
     click.echo(click.style(line, fg=STATE_STYLE[outcome.state]))
     if outcome.why:
@@ -182,13 +180,17 @@ def _value(value: Any) -> str:
 
 
 def summary(report: Report) -> str:
-    """Counts by state: ``2 changed, 1 blocked, 14 in sync``."""
+    """Counts by state: ``2 changed, 1 blocked, 14 in sync``; of a dry run ``2 would be changed``."""
+    would = "would be " if report.why_run else ""
     counts = [
         (state, sum(outcome.state == state for outcome in report.outcomes))
         for state in ("changed", "removed", "released", "blocked", "failed", "refused", "in_sync")
     ]
     said = [
-        click.style(f"{count} {state.replace('_', ' ')}", fg=STATE_STYLE[state])
+        click.style(
+            f"{count} {would if state in DONE else ''}{state.replace('_', ' ')}",
+            fg=STATE_STYLE[state],
+        )
         for state, count in counts
         if count
     ]
@@ -203,4 +205,4 @@ def worst(reports: Iterable[Report]) -> int:
 
 def on_terminal() -> bool:
     """Whether progress may be drawn: standard error is a terminal."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()

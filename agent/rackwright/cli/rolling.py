@@ -13,6 +13,7 @@ import msgspec
 
 from rackwright.engine.files import replace
 from rackwright.engine.ledger import Ledger, encode
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle
 from rackwright.model.report import Outcome, Report
@@ -202,7 +203,7 @@ class Turns:
         if kept is not None and kept[0] == now:
             return kept[1]
         try:
-            reported = msgspec.json.decode(path.read_bytes(), type=Reported)
+            reported = typed.decode(path.read_bytes(), Reported)
         except (OSError, msgspec.DecodeError):
             reported = Reported()
         self._reported[node] = (now, reported)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rackwright.cli import options
-from rackwright.cli.admin import admin, connect
+from rackwright.cli.admin import SITE_OR_STORE, admin, connect
 from rackwright.cli.output import ago, print_json, table
 from rackwright.model.errors import InputError, Problem
 
@@ -41,7 +41,7 @@ def rollout(
     if site is not None:
         found = _of_site(site, state)
     else:
-        found = connect(store_url, ca, credential).rollouts()
+        found = connect(store_url, ca, credential, SITE_OR_STORE).rollouts()
     if proposal is not None:
         found = [_named(proposal, found)]
     if as_json:
@@ -102,7 +102,7 @@ def _show(found: list[dict[str, Any]]) -> None:
         rows = [
             (
                 str(number),
-                _listed(wave["nodes"]),
+                nodes_text(wave["nodes"]),
                 click.style(wave["state"], fg=STYLE[wave["state"]]),
                 f"{wave['verified']}/{wave['resources']}",
                 click.style(_failed(wave["failed"]), fg="red") if wave["failed"] else "",
@@ -113,7 +113,8 @@ def _show(found: list[dict[str, Any]]) -> None:
             click.echo(table(["wave", "nodes", "state", "verified", "failed"], rows))
 
 
-def _listed(nodes: list[str]) -> str:
+def nodes_text(nodes: Sequence[str]) -> str:
+    """``web1, web2, web3, web4 and 12 more``."""
     more = len(nodes) - NODES_SHOWN
     return ", ".join(nodes[:NODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rackwright.cli import options
-from rackwright.cli.admin import admin, connect
+from rackwright.cli.admin import SITE_OR_STORE, admin, connect
 from rackwright.cli.output import (
     STANDS_STYLE,
     STATE_STYLE,
@@ -48,7 +48,10 @@ def sequence(
     With NODE… (or addresses, sw-a1:vlan/20) only these, what comes before them and what comes after.
     With --store also where the revision in force stands in it.
     """
-    found = _of_site(site, state) if site else connect(store_url, ca, credential).sequence()
+    if site:
+        found = _of_site(site, state)
+    else:
+        found = connect(store_url, ca, credential, SITE_OR_STORE).sequence()
     steps = {step["address"]: step for wave in found["waves"] for step in wave}
     relation = _relations(names, steps)
     shown = {
@@ -227,15 +230,21 @@ def show_waiting(found: dict[str, Any]) -> None:
     help="Give up after so many seconds.",
 )
 @admin
+@options.as_json
 def watch(
-    timeout: float | None, store_url: str | None, ca: Path | None, credential: Path | None
+    timeout: float | None,
+    store_url: str | None,
+    ca: Path | None,
+    credential: Path | None,
+    as_json: bool,
 ) -> int:
     """Follow the revision in force until every node has verified it, or nothing goes on by itself.
 
     The store looks at its branch first, so a commit that was just pushed is what is followed. Exit
     codes as for a run: 0 all verified; 1 the newest commit is refused; 2 something failed; 3 something
-    waits for what does not come; 4 a node cannot be reached, or the store.
+    waits for what does not come; 4 a node cannot be reached, or the store. With --json it prints an object
+    a line, whenever something is new; the last one has the exit code as `code`.
     """
     from rackwright.cli.watching import Watch
 
-    return Watch(connect(store_url, ca, credential), timeout).run()
+    return Watch(connect(store_url, ca, credential), timeout, as_json=as_json).run()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from rackwright.cli.options import WRITING
 from rackwright.cli.output import on_terminal, print_json, show_report, worst
 from rackwright.model.report import Report
 
@@ -27,19 +29,27 @@ class Shown:
     def __init__(self, *, as_json: bool, verbose: bool, lines: bool) -> None:
         self._json, self._verbose, self._lines = as_json, verbose, lines
         self._lock = threading.Lock()
+        self._command = click.get_current_context(silent=True)
+        """Says whether colours are wanted. A node's thread does not know it by itself."""
         self._bar: Progress | None = None
         self._advance: Callable[[], None] = lambda: None
         self.reports: list[Report] = []
 
     def __call__(self, report: Report) -> None:
-        with self._lock:
+        with self._lock, self._command.scope(cleanup=False) if self._command else nullcontext():
             if self._lines:
                 self._line(report)
                 return
             self.reports.append(report)
             self._advance()
-            if not self._json:
+            if self._json:
+                return
+            with WRITING:
+                if self._bar is not None:
+                    self._bar.stop()  # or the report would begin on the bar's line
                 show_report(report, verbose=self._verbose)
+                if self._bar is not None:
+                    self._bar.start()
 
     def _line(self, report: Report) -> None:
         same = not report.error and report.count("in_sync", "released") == len(report.outcomes)

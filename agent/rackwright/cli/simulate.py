@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from rackwright.cli import options
 from rackwright.cli.output import print_json, table
+from rackwright.model import typed
 from rackwright.model.errors import InputError, Permanent, Problem
 
 if TYPE_CHECKING:
@@ -129,4 +129,4 @@ def _fault(text: str, nodes: Any) -> tuple[str, dict[str, Any]]:
         if not number.isdecimal():
             raise click.UsageError(f"--fault {text}: write {node}=drop_after:N")
         return node, {"faults": Faults(drop_after=int(number))}
-    return node, {"faults": msgspec.convert({name: True}, Faults)}
+    return node, {"faults": typed.convert({name: True}, Faults)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rackwright.cli import options
-from rackwright.cli.admin import connect
+from rackwright.cli.admin import SITE_OR_STORE, connect
 from rackwright.cli.ask import origin_text
 from rackwright.cli.output import ago, many, print_json, show_problems, table
 from rackwright.model.errors import InputError, Problem
@@ -135,7 +135,7 @@ def why(
 
         found = msgspec.to_builtins(explain(_tree(site, state).checked(), node, path))
     else:
-        found = connect(store_url, ca, credential).why(node, path)
+        found = connect(store_url, ca, credential, SITE_OR_STORE).why(node, path)
     if as_json:
         print_json(found)
     elif "address" in found:

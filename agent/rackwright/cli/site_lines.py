@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
 
+from rackwright.cli.site_doubts import doubts_of, unlisted
+from rackwright.cli.site_going import Going, go_on
+from rackwright.cli.site_order import numbers
 from rackwright.cli.site_rack import left_by, rack_of
+from rackwright.cli.site_rollouts import Turn
+from rackwright.cli.site_steps import COMING, NodeRead, Step, whole
+from rackwright.cli.site_waves import RolloutPlan, rollout_plans
 from rackwright.engine.known import Known
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle
-from rackwright.model.report import FieldChange, Outcome
+from rackwright.model.report import FieldChange
 from rackwright.model.resource import Resource
 from rackwright_proposals.blast import Radius, radius
 from rackwright_proposals.names import natural
 from rackwright_proposals.rack import Rack
+from rackwright_proposals.rollouts import Rollout
 from rackwright_proposals.sequence import Implied, graph_of
 
-By = Literal["live", "report", "ledger", "nothing"]
-"""What a node's changes were told from: a read just now, its last report, its ledger on this host."""
-COMING = ("changed", "removed", "released")
-"""States of what a converge would do."""
+_NO_ROLLOUTS: Mapping[str, Rollout] = MappingProxyType({})
 
 
-class NodeRead(msgspec.Struct, frozen=True, kw_only=True):
-    """How one node was read, and what came of it."""
+class LastTry(msgspec.Struct, frozen=True, kw_only=True):
+    """That a change failed before."""
 
-    node: str
-    type: str
-    platform: str
-    by: By
-    at: float | None = None
-    """When it was read, or when it last reported, in Unix seconds."""
-    via: str = ""
-    error: str = ""
-    """Why it could not be read just now, where that was tried."""
-    kind: str = ""
-    """Of `error`, as a report has it."""
-    outcomes: tuple[Outcome, ...] = ()
+    why: str
+    at: float
+    """When it was tried last, in Unix seconds."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +44,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Whole: ``sw-a1:vlan/666``."""
     node: str
     state: str
-    """As a dry run has it, or ``deferred``; what waits only for steps of this plan is not blocked."""
+    """As a dry run has it; ``deferred``; or ``unknown``: whether there is anything to do. What waits only
+    for steps of this plan, or for a wave that comes by it, is not blocked."""
     action: str
     mark: Literal["read", "assumed"]
     after: tuple[str, ...] = ()
@@ -59,10 +56,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     severs: bool = False
     radius: Radius = Radius()
+    rollouts: tuple[Turn, ...] = ()
+    """The waves for which it counts."""
+    drift: bool = False
+    """It was seen as it is declared, and is not so any more: no commit brings this change."""
+    failed: LastTry | None = None
+    """It failed when it was last tried like this, so nothing is built on it."""
+    doubts: tuple[str, ...] = ()
+    """What of it nobody knows without looking, for a person."""
 
 
 class Wave(msgspec.Struct, frozen=True, kw_only=True):
-    """What can go at once, by its number in the sequence."""
+    """What can go at once, by its number in the sequence; where rollouts hold something back, by the one
+    that it comes to."""
 
     wave: int
     changes: tuple[Line, ...]
@@ -85,12 +91,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     changes: int
     nodes: int
     """With a change."""
+    create: int
+    update: int
+    remove: int
+    drifted: int
+    """Of the changes, those that no commit brings."""
+    failed_before: int
+    """Of the changes, those that failed when they were last tried."""
     read: int
     assumed: int
     blocked: int
     failed: int
     refused: int
     deferred: int
+    unlisted: int
+    """Types of which nobody knows what `purge` would take away, node by node."""
     in_sync: int
     cuts: tuple[str, ...]
     """The nodes that lose power, network or disk by one change alone."""
@@ -107,6 +122,7 @@ class SitePlan(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     nodes: tuple[NodeRead, ...]
     waves: tuple[Wave, ...]
+    rollouts: tuple[RolloutPlan, ...]
     gone: tuple[Gone, ...]
     summary: Summary
     rack: Rack
@@ -133,95 +149,59 @@ def site_plan(
     parents: Mapping[str, str],
     known: Mapping[str, Known],
     nouns: Mapping[str, type[Resource]],
+    rollouts: Mapping[str, Rollout] = _NO_ROLLOUTS,
 ) -> SitePlan:
-    """Put together what was read of each node. ``implied`` and ``parents`` are those of the site's
-    ``bundles``; what ``known`` has besides is what is to go."""
-    after = _assumed(reads)
-    going = {
+    """Put together what was read of each node. ``implied``, ``parents`` and ``rollouts`` are those of the
+    site's ``bundles``; what ``known`` has besides is what is to go."""
+    reads = sorted(reads, key=lambda read: natural(read.node))
+    going_away = {
         read.node: [one.address for one in read.outcomes if one.action == "remove"]
         for read in reads
     }
     graph = graph_of(bundles, implied, _leaving(reads, bundles, known))
-    rack = rack_of(going, bundles, implied, parents, known, nouns)
-    number = {step: wave for wave, steps in enumerate(graph.waves, 1) for step in steps}
+    going = go_on(reads, bundles, known, rollouts, graph, nouns)
+    rack = rack_of(going_away, bundles, implied, parents, known, nouns)
+    number = numbers(graph, going)
     waves: dict[int, list[Line]] = {}
-    for read in sorted(reads, key=lambda read: natural(read.node)):
-        for line in _lines(read, bundles[read.node], after, rack):
+    for read in reads:
+        about = known.get(read.node, Known())
+        for line in _lines(read, bundles[read.node], about, going, rack, nouns):
             waves.setdefault(number.get(line.address, len(graph.waves) + 1), []).append(line)
     lines = [line for wave in waves.values() for line in wave]
     return SitePlan(
         site=site,
         commit=next((bundle.revision for bundle in bundles.values()), ""),
-        nodes=tuple(sorted(reads, key=lambda read: natural(read.node))),
+        nodes=tuple(reads),
         waves=tuple(Wave(wave=wave, changes=tuple(waves[wave])) for wave in sorted(waves)),
+        rollouts=rollout_plans(going, [line.address for line in lines if line.state in COMING]),
         gone=tuple(_gone(bundles, known)),
         summary=_summary(lines, reads, rack),
         rack=rack,
     )
 
 
-def _whole(address: str, node: str) -> str:
-    return address if ":" in address.partition("/")[0] else f"{node}:{address}"
-
-
-def _assumed(reads: Iterable[NodeRead]) -> dict[str, tuple[str, ...]]:
-    """The blocked steps that wait for nothing but steps of this plan, each with those that are still
-    to be made: what they wait for is there when the plan is carried out."""
-    there: set[str] = set()
-    coming: set[str] = set()
-    waiting: dict[str, tuple[str, ...]] = {}
-    for read in reads:
-        for outcome in read.outcomes:
-            step = f"{read.node}:{outcome.address}"
-            if outcome.state == "in_sync":
-                there.add(step)
-            elif outcome.state in COMING:
-                coming.add(step)
-            elif outcome.state == "blocked" and outcome.waits_for:
-                waiting[step] = tuple(_whole(need, read.node) for need in outcome.waits_for)
-    users: dict[str, list[str]] = {}
-    for step, needs in waiting.items():
-        for need in needs:
-            users.setdefault(need, []).append(step)
-    missing = {step: len(needs) for step, needs in waiting.items()}
-    found: dict[str, tuple[str, ...]] = {}
-    look = [*there, *coming]
-    while look:
-        for user in users.get(look.pop(), ()):
-            missing[user] -= 1
-            if not missing[user]:
-                found[user] = tuple(need for need in waiting[user] if need not in there)
-                look.append(user)
-    return found
-
-
 def _lines(
-    read: NodeRead, bundle: Bundle, after: Mapping[str, tuple[str, ...]], rack: Rack
+    read: NodeRead,
+    bundle: Bundle,
+    about: Known,
+    going: Going,
+    rack: Rack,
+    nouns: Mapping[str, type[Resource]],
 ) -> Iterable[Line]:
     for outcome in read.outcomes:
-        if outcome.state == "in_sync" and not outcome.action:
-            continue
-        step = f"{read.node}:{outcome.address}"
-        waits = after.get(step)
-        state, why = outcome.state, outcome.why
-        if waits is not None:
-            state = {"remove": "removed", "release": "released"}.get(outcome.action, "changed")  # type: ignore[assignment]
-            why = ""
-        acts = outcome.action not in ("notify", "release")
-        yield Line(
-            address=step,
-            node=read.node,
-            state=state,
-            action=outcome.action,
-            mark="assumed" if waits or read.by == "nothing" else "read",
-            after=waits or (),
-            changes=outcome.changes,
-            commands=outcome.commands,
-            why=why,
-            origin=outcome.origin,
-            severs=outcome.severs,
-            radius=radius(rack, [step], cuts=outcome.severs) if acts else Radius(),
-        )
+        address = f"{read.node}:{outcome.address}"
+        step = going.steps.get(address)
+        if step is not None:
+            yield _line(read, step, address, about, going, rack, nouns)
+        elif outcome.action:
+            yield Line(
+                address=address,
+                node=read.node,
+                state=outcome.state,
+                action=outcome.action,
+                mark="assumed" if read.by == "nothing" else "read",
+                origin=outcome.origin,
+            )
     for item in bundle.deferred:
         yield Line(
             address=f"{read.node}:{item.address}",
@@ -232,6 +212,53 @@ def _lines(
             why=f"waits for the fact {item.fact}",
             origin=str(item.origin),
         )
+    for address, why in unlisted(read, bundle, about).items():
+        yield Line(
+            address=address,
+            node=read.node,
+            state="unknown",
+            action="remove",
+            mark="assumed",
+            why=why,
+        )
+
+
+def _line(
+    read: NodeRead,
+    step: Step,
+    address: str,
+    about: Known,
+    going: Going,
+    rack: Rack,
+    nouns: Mapping[str, type[Resource]],
+) -> Line:
+    outcome = step.outcome
+    state, why, after = outcome.state, outcome.why, going.after.get(address)
+    if address in going.held:
+        state, why = "blocked", going.held[address]
+    elif after is not None:
+        state = {"remove": "removed", "release": "released"}.get(outcome.action, "changed")  # type: ignore[assignment]
+        why = ""
+    acts = outcome.action not in ("notify", "release")
+    assumed = after or read.by == "nothing" or going.round.get(address, 0) > 0
+    return Line(
+        address=address,
+        node=read.node,
+        state=state,
+        action=outcome.action,
+        mark="assumed" if assumed and state in COMING else "read",
+        after=after or (),
+        changes=outcome.changes,
+        commands=outcome.commands,
+        why=why,
+        origin=outcome.origin,
+        severs=outcome.severs,
+        radius=radius(rack, [address], cuts=outcome.severs) if acts else Radius(),
+        rollouts=going.turns.get(address, ()),
+        drift=step.drift,
+        failed=LastTry(why=step.last.why, at=step.last.at) if step.last else None,
+        doubts=doubts_of(read, step, about, nouns) if state in COMING else (),
+    )
 
 
 def _leaving(
@@ -246,7 +273,7 @@ def _leaving(
         for outcome in read.outcomes:
             step = f"{read.node}:{outcome.address}"
             if outcome.action in ("remove", "release") and outcome.address not in declared:
-                waits = (_whole(need, read.node) for need in outcome.waits_for)
+                waits = (whole(need, read.node) for need in outcome.waits_for)
                 leaving[step] = [*before, *waits] if outcome.action == "remove" else [*waits]
             if outcome.action in ("update", "release"):
                 before.append(step)
@@ -255,9 +282,9 @@ def _leaving(
             user = f"{node}:{entry.called or key}"
             if user in leaving:
                 for need in entry.needs:
-                    whole = _whole(need, node)
-                    if whole in leaving:
-                        leaving[whole].append(user)
+                    first = whole(need, node)
+                    if first in leaving:
+                        leaving[first].append(user)
     return leaving
 
 
@@ -292,12 +319,18 @@ def _summary(lines: Sequence[Line], reads: Iterable[NodeRead], rack: Rack) -> Su
     return Summary(
         changes=len(coming),
         nodes=len({line.node for line in coming}),
+        create=sum(line.action == "create" for line in coming),
+        update=sum(line.action == "update" for line in coming),
+        remove=sum(line.action == "remove" for line in coming),
+        drifted=sum(line.drift for line in coming),
+        failed_before=sum(line.failed is not None for line in coming),
         read=sum(line.mark == "read" for line in coming),
         assumed=sum(line.mark == "assumed" for line in coming),
         blocked=count("blocked"),
         failed=count("failed"),
         refused=count("refused"),
         deferred=count("deferred"),
+        unlisted=count("unknown"),
         in_sync=sum(
             outcome.state == "in_sync" and not outcome.action
             for read in reads
@@ -314,8 +347,8 @@ def _summary(lines: Sequence[Line], reads: Iterable[NodeRead], rack: Rack) -> Su
 
 
 def plan_data(plan: SitePlan) -> dict[str, Any]:
-    """``plan`` for machines: nodes with their counts, waves with their changes, what is left by nodes
-    that are gone, and the summary."""
+    """``plan`` for machines: nodes with their counts, waves with their changes, rollouts with their waves,
+    what is left by nodes that are gone, and the summary."""
     return {
         "site": plan.site,
         "commit": plan.commit,
@@ -335,6 +368,7 @@ def plan_data(plan: SitePlan) -> dict[str, Any]:
             for read in plan.nodes
         ],
         "waves": msgspec.to_builtins(plan.waves),
+        "rollouts": msgspec.to_builtins(plan.rollouts),
         "gone": msgspec.to_builtins(plan.gone),
         "summary": msgspec.to_builtins(plan.summary),
     }

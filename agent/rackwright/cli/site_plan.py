@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +16,16 @@ import msgspec
 
 from rackwright.cli.output import on_terminal
 from rackwright.cli.placed import with_placed
-from rackwright.cli.site_lines import NodeRead, SitePlan, site_plan
-from rackwright.cli.tree import compile_tree, found_under
+from rackwright.cli.site_gates import SiteGates
+from rackwright.cli.site_known import heard_here, known_here
+from rackwright.cli.site_lines import SitePlan, site_plan
+from rackwright.cli.site_steps import NodeRead
+from rackwright.cli.tree import compile_tree, found_under, no_such_node
 from rackwright.engine.declared import Platform
 from rackwright.engine.forecast import AnyPlatform, forecast
-from rackwright.engine.known import Known, gates_of, of_ledger, rests_of, staying
-from rackwright.engine.ledger import Ledger, LedgerFile
+from rackwright.engine.known import Known
+from rackwright.engine.ledger import Ledger
+from rackwright.model import typed
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Permanent, RackwrightError
 from rackwright.model.facts import Facts
@@ -31,7 +35,8 @@ from rackwright.provider import Registry
 from rackwright.run import NodeRunner
 from rackwright.vault import read_secrets
 from rackwright_proposals.compile import Compiled, recompile
-from rackwright_proposals.evidence import Found, contradicted, judge
+from rackwright_proposals.evidence import Found, LinkState, judge
+from rackwright_proposals.paths import Paths, paths_of
 from rackwright_proposals.sequence import implied_of
 
 if TYPE_CHECKING:
@@ -58,10 +63,11 @@ def plan_site(
     """
     read_secrets(secrets)  # what is wrong with them is wrong for every node
     registry = Registry.installed()
-    known = {**_known_here(state), **(_told(store.known()) if store else {})}
+    known = {**known_here(state), **(_told(store.known()) if store else {})}
     planned = _Planned(path, registry, state, known)
     local = here or os.uname().nodename
-    reads = _read_live(planned, _to_read(planned.bundles, local), state, secrets, here, local, root)
+    at = here or (local if local in planned.bundles else "")
+    reads = _read_live(planned, _to_read(planned.bundles, local), state, secrets, at, root)
     for node, bundle in planned.bundles.items():
         if bundle.node.platform and not (node in reads and reads[node].by == "live"):
             reads[node] = _foreseen(planned, node, reads.get(node))
@@ -73,7 +79,34 @@ def plan_site(
         planned.parents,
         known,
         registry.nouns(),
+        planned.compiled.rollouts,
     )
+
+
+def plan_nodes(
+    nodes: Sequence[str],
+    path: Path,
+    *,
+    state: Path,
+    secrets: Path,
+    here: str,
+    root: Path,
+    tell: Callable[[Report], None],
+) -> list[Report]:
+    """What a converge of each of ``nodes`` would do now, one after the other; ``tell`` hears each. Raises
+    InputError with every problem of the site, and for a node that it does not have."""
+    registry = Registry.installed()
+    planned = _Planned(path, registry, state, known_here(state))
+    for node in nodes:
+        if node not in planned.bundles:
+            raise no_such_node(node, planned.bundles, path)
+    reports = []
+    for node in nodes:
+        source = _PlanSource(planned, node, waves=True)
+        runner = _runner(source, node, planned.registry, state, secrets, here, root)
+        reports.append(runner.run(why_run=True))
+        tell(reports[-1])
+    return reports
 
 
 class _Planned:
@@ -90,10 +123,12 @@ class _Planned:
         self.compiled: Compiled = compile_tree(path, registry, facts)
         if self.compiled.problems:
             raise InputError(self.compiled.problems)
-        self._rests = rests_of(known)
-        self.wrong: dict[str, dict[str, str]] = {}
-        """Node → its ports at which somebody else is seen than the site says, and why that is so."""
-        self.judge_links()
+        self._gates = SiteGates(heard_here(known, self.compiled.bundles))
+        self._hosts: dict[str, tuple[Bundle, Bundle]] = {}
+        """Host → its bundle, and that with what the store has placed there."""
+        self._led = self._links()
+        self._installed: Mapping[str, Bundle] = {}
+        self._install()
 
     @property
     def bundles(self) -> Mapping[str, Bundle]:
@@ -102,8 +137,12 @@ class _Planned:
 
     def bundle(self, node: str) -> Bundle:
         """Of ``node``, with what the store has placed there."""
-        ledger = self.known[node].ledger if node in self.known else None
-        return with_placed(self.bundles[node], ledger or Ledger())
+        plain = self.bundles[node]
+        kept = self._hosts.get(node)
+        if kept is None or kept[0] is not plain:
+            ledger = self.known[node].ledger if node in self.known else None
+            kept = self._hosts[node] = (plain, with_placed(plain, ledger or Ledger()))
+        return kept[1]
 
     @property
     def parents(self) -> dict[str, str]:
@@ -126,24 +165,30 @@ class _Planned:
             self._found[node] = Found(facts, time.time())
 
     def gates(self, node: str) -> Gates:
-        """What of other nodes ``node`` may count on, by what is known of them."""
+        """What of other nodes ``node`` may count on and must spare, by what is known of them."""
         with self._lock:
-            bundles = self.compiled.bundles
-            around = {
-                name: staying(bundles[name]) for name in self._around(node) if name in bundles
-            }
-            gates = gates_of(bundles[node], around, self.known, self._rests)
-        wrong = self.wrong.get(node, {})
-        return msgspec.structs.replace(gates, contradicted=wrong) if wrong else gates
+            if self._installed is not self.compiled.bundles:
+                self._install()
+            return self._gates.gates(node)
 
-    def judge_links(self) -> None:
-        """Hold the links against all facts that are known by now; `gates` go by the last such look."""
+    def note_reads(self, reports: Mapping[str, Report]) -> None:
+        """These nodes were read just now, or could not be; links are as all facts say that are known by
+        now."""
+        with self._lock:
+            for node, report in reports.items():
+                self._gates.note_read(node, report.kind)
+            self._led = self._links()
+            self._gates.note_links(*self._led)
+
+    def _install(self) -> None:
+        self._installed = self.compiled.bundles
+        whole = {node: self.bundle(node) for node in self._installed}
+        self._gates.install(whole, self.compiled.rollouts, *self._led)
+
+    def _links(self) -> tuple[tuple[LinkState, ...], Paths]:
         spelling = self.registry.nouns().get("port", Resource).spelling
-        self.wrong = contradicted(judge(self.compiled.bundles, self._found, spelling))
-
-    def _around(self, node: str) -> set[str]:
-        users = self._rests.get(node, {}).values()
-        return {node, *(other for of_one in users for other, _ in of_one)}
+        links = judge(self.compiled.bundles, self._found, spelling)
+        return links, paths_of(self.compiled.bundles, links, self._found, spelling)
 
 
 class _PlanSource:
@@ -152,10 +197,14 @@ class _PlanSource:
     collects = False
     epoch = 0
 
-    def __init__(self, planned: _Planned, node: str) -> None:
-        self._planned, self._node = planned, node
+    def __init__(self, planned: _Planned, node: str, *, waves: bool = False) -> None:
+        """``waves``: what waits for its wave of a rollout is held back. Without, the plan looks further
+        (`rackwright.cli.site_going`)."""
+        self._planned, self._node, self._waves = planned, node, waves
         self.given: Bundle | None = None
         """Of the site, the bundle that was given last."""
+        self.told = Gates()
+        """The gates that were."""
 
     def forget(self) -> None:
         """Nothing is kept from before."""
@@ -168,7 +217,8 @@ class _PlanSource:
         return self._planned.bundle(self._node)
 
     def gates(self) -> Gates:
-        return self._planned.gates(self._node)
+        self.told = self._planned.gates(self._node)
+        return self.told if self._waves else _whatever_wave(self.told)
 
     def deliver(self, report: Report) -> None:
         """Nowhere: it is a dry run's."""
@@ -190,42 +240,51 @@ def _to_read(bundles: Mapping[str, Bundle], local: str) -> list[str]:
     ]
 
 
-def _read_live(
-    planned: _Planned,
-    nodes: list[str],
+def _whatever_wave(gates: Gates) -> Gates:
+    return msgspec.structs.replace(gates, later={}) if gates.later else gates
+
+
+def _runner(
+    source: _PlanSource,
+    node: str,
+    registry: Registry,
     state: Path,
     secrets: Path,
     here: str,
-    local: str,
     root: Path,
+) -> NodeRunner:
+    return NodeRunner(
+        node=node,
+        source=source,
+        registry=registry,
+        state=state / node,
+        secrets=secrets,
+        here=here,
+        root=root,
+    )
+
+
+def _read_live(
+    planned: _Planned, nodes: list[str], state: Path, secrets: Path, here: str, root: Path
 ) -> dict[str, NodeRead]:
     stop = threading.Event()
-    at = here or (local if local in planned.bundles else "")
     sources = {node: _PlanSource(planned, node) for node in nodes}
     runners = {
-        node: NodeRunner(
-            node=node,
-            source=sources[node],
-            registry=planned.registry,
-            state=state / node,
-            secrets=secrets,
-            here=at,
-            root=root,
-            stop=stop,
-        )
-        for node in nodes
+        node: _runner(source, node, planned.registry, state, secrets, here, root)
+        for node, source in sources.items()
     }
+    for runner in runners.values():
+        runner.stop = stop
     reports = _run(runners, stop)
-    # Facts that were found meanwhile may have changed what others are told, and what links are.
-    before = planned.wrong
-    planned.judge_links()
+    # What was found meanwhile may have changed what others are told, what links are, and who answers.
+    planned.note_reads(reports)
     again = {
         node: runner
         for node, runner in runners.items()
         if not reports[node].error
         and (
             sources[node].given is not planned.bundles[node]
-            or before.get(node) != planned.wrong.get(node)
+            or sources[node].told != planned.gates(node)
         )
     }
     reports.update(_run(again, stop))
@@ -269,10 +328,10 @@ def _foreseen(planned: _Planned, node: str, tried: NodeRead | None) -> NodeRead:
     about = tried or NodeRead(
         node=node, type=bundle.node.type, platform=bundle.node.platform, by="nothing"
     )
-    error = about.error or (f"its last run ended: {known.kind}" if known.kind else "")
+    error = about.error or known.trouble
     try:
         platform = _platform(planned.registry, bundle, planned.facts(node))
-        found = forecast(bundle, planned.gates(node), platform, known)
+        found = forecast(bundle, _whatever_wave(planned.gates(node)), platform, known)
     except RackwrightError as problem:
         return msgspec.structs.replace(about, error=error or str(problem))
     return msgspec.structs.replace(
@@ -297,20 +356,11 @@ def _platform(registry: Registry, bundle: Bundle, facts: Facts) -> Platform:
 def _told(answer: Mapping[str, Any]) -> dict[str, Known]:
     """What a store knows. Raises Permanent when this version of Rackwright cannot read it."""
     try:
-        return msgspec.convert(answer.get("nodes"), dict[str, Known])
+        return typed.convert(answer.get("nodes"), dict[str, Known])
     except msgspec.ValidationError as error:
         raise Permanent(
             f"the store does not tell what it knows in a way that can be read here: {error}"
         ) from error
-
-
-def _known_here(state: Path) -> dict[str, Known]:
-    """By the ledgers under the state directory. Raises Permanent for a damaged one."""
-    found = {}
-    for path in state.glob("*/ledger.json"):
-        ledger, at = LedgerFile(path).load(), path.stat().st_mtime
-        found[path.parent.name] = of_ledger(ledger, at)
-    return found
 
 
 def _newest(known: Mapping[str, Known], here: Mapping[str, Found]) -> dict[str, Found]:

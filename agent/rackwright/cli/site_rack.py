@@ -9,6 +9,7 @@ import msgspec
 
 from rackwright.engine.known import Known
 from rackwright.engine.ledger import Entry
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Declared, Need, Origin
 from rackwright.model.resource import Resource
@@ -82,6 +83,6 @@ def _implied(item: Declared, nouns: Mapping[str, type[Resource]]) -> list[str]:
     if noun is None:
         return []
     try:
-        return [str(need) for need in msgspec.convert(item.data, noun).implied_needs()]
+        return [str(need) for need in typed.convert(item.data, noun).implied_needs()]
     except msgspec.ValidationError:
         return []  # written by another version whose noun had other fields

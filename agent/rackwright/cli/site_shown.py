@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 from rackwright.cli.output import MARKS, STATE_STYLE, ago, field_lines, many, table
-from rackwright.cli.site_lines import COMING, Gone, Line, NodeRead, SitePlan, Summary
+from rackwright.cli.site_lines import Gone, Line, SitePlan, Summary
+from rackwright.cli.site_rollouts_shown import rollout_lines, turns_text
+from rackwright.cli.site_steps import COMING, NodeRead
+from rackwright.model.bundle import rollout_of
 from rackwright_proposals.blast import Hit, Radius, radius
 from rackwright_proposals.sequence import grouped
 
@@ -19,17 +22,22 @@ ADDRESS = 48
 """Longer addresses are not waited for by the columns beside them."""
 FIELD_LINES = 12
 """Of one change that are shown without -v."""
+NODES = 20
+"""That could neither be read nor are known, and are named without -v."""
 NAMED = 6
 """Things that hang off a change that are named without -v."""
 DONE = {"create": "created", "update": "updated", "remove": "removed", "release": "released"}
 
 
 def show_plan(plan: SitePlan, *, verbose: bool = False) -> None:
-    """All of it: how the nodes were read, the changes wave by wave, what is left over, and the counts."""
+    """All of it: how the nodes were read, where the rollouts stand, the changes wave by wave, what is left
+    over, and the counts."""
     page = _Page(plan, verbose=verbose)
     revision = f" at {plan.commit[:10]}" if plan.commit else ""
     click.echo(f"{click.style(plan.site, bold=True)}{revision}, {many(len(plan.nodes), 'node')}")
     for line in page.nodes():
+        click.echo(line)
+    for line in rollout_lines(plan.rollouts, page.width, verbose=verbose):
         click.echo(line)
     for line in page.waves():
         click.echo(line)
@@ -80,16 +88,18 @@ class _Page:
 
     def waves(self) -> Iterator[str]:
         for wave in self.plan.waves:
-            by_node: dict[str, list[Line]] = {}
+            by_node: dict[tuple[str, str], list[Line]] = {}
             for line in wave.changes:
                 if self.shown(line):
-                    by_node.setdefault(line.node, []).append(line)
+                    turns = turns_text(line.rollouts, self.plan.rollouts) if line.rollouts else ""
+                    by_node.setdefault((line.node, turns), []).append(line)
             if not by_node:
                 continue
             yield ""
             yield click.style(f"wave {wave.wave}", bold=True)
-            for node, lines in by_node.items():
-                yield f"  {click.style(node, bold=True)}"
+            for (node, turns), lines in by_node.items():
+                said = f"  {click.style(turns, fg='cyan')}" if turns else ""
+                yield f"  {click.style(node, bold=True)}{said}"
                 if self.reads[node].by == "nothing" and not self.verbose:
                     yield from self.unseen(lines)
                 else:
@@ -98,7 +108,9 @@ class _Page:
 
     def unseen(self, lines: Sequence[Line]) -> Iterator[str]:
         """Of a node that was never seen all is to be made: by kinds, not one by one."""
-        plain = [line for line in lines if line.state in COMING and not line.after]
+        plain = [
+            line for line in lines if line.state in COMING and not line.after and not line.failed
+        ]
         kinds: dict[str, list[Line]] = {}
         for line in plain:
             kinds.setdefault(line.address.partition("/")[0], []).append(line)
@@ -116,8 +128,16 @@ class _Page:
 
     def change(self, line: Line, *, fields: bool = True) -> Iterator[str]:
         yield self.head(line, _local(line))
-        if line.why:
+        if line.why and (self.verbose or not rollout_of(line.why)):
             yield from self.wrapped(line.why)
+        if line.failed is not None:
+            why = line.failed.why or "no reason given"
+            text = f"failed when it was last tried, {ago(line.failed.at)}: {why}"
+            yield from self.wrapped(text, fg="red")
+        if line.drift and line.state in COMING:
+            yield from self.wrapped("drifted: it was verified as it is declared", dim=True)
+        for doubt in line.doubts:
+            yield from self.wrapped(doubt, fg="magenta")
         if line.after:
             yield from self.wrapped(f"after {_named(line.after, limit=not self.verbose)}", dim=True)
         if fields and line.action in ("create", "update"):
@@ -147,7 +167,7 @@ class _Page:
         colour = (
             "red" if line.severs and line.radius.cut else STATE_STYLE.get(line.state, "magenta")
         )
-        sign = MARKS.get(line.action, "?" if line.state == "deferred" else "=")
+        sign = "?" if line.state in ("deferred", "unknown") else MARKS.get(line.action, "=")
         text = click.style(f"{sign} {what:<{self.column}}  {doing:<16}", fg=colour)
         return f"    {text}  {click.style(self.mark(line), dim=True)}".rstrip()
 
@@ -171,7 +191,13 @@ class _Page:
                 yield from self.wrapped(text, label=label, width=len(word) + 1)
 
     def wrapped(
-        self, text: str, *, label: str = "", width: int = 0, dim: bool = False
+        self,
+        text: str,
+        *,
+        label: str = "",
+        width: int = 0,
+        dim: bool = False,
+        fg: str | None = None,
     ) -> Iterator[str]:
         indent = " " * 8
         lines = textwrap.wrap(
@@ -182,7 +208,7 @@ class _Page:
         )
         for number, line in enumerate(lines):
             head = label if not number else " " * width
-            yield f"{indent}{head}{click.style(line, dim=True) if dim else line}"
+            yield f"{indent}{head}{click.style(line, dim=dim or None, fg=fg)}"
 
     def gone(self, gone: Gone) -> Iterator[str]:
         text = f"{gone.node} is not in the site any more; {many(len(gone.resources), 'resource')} left there"
@@ -197,12 +223,24 @@ class _Page:
         counts = "no change"
         if total.changes:
             counts = f"{many(total.changes, 'change')} on {many(total.nodes, 'node')}"
-            counts += f": {total.read} read, {total.assumed} assumed"
+            doing = (
+                (total.create, "to make"),
+                (total.update, "to change"),
+                (total.remove, "to remove"),
+            )
+            said = ", ".join(f"{count} {what}" for count, what in doing if count)
+            counts += f" ({said}): {total.read} read, {total.assumed} assumed"
+            if total.drifted:
+                counts += f", {total.drifted} drifted"
+            if total.failed_before:
+                counts += f", {click.style(f'{total.failed_before} failed before', fg='red')}"
         for state in ("blocked", "failed", "refused", "deferred"):
             if count := getattr(total, state):
                 counts += (
                     f", {click.style(f'{count} {state}', fg=STATE_STYLE.get(state, 'magenta'))}"
                 )
+        if total.unlisted:
+            counts += f", {click.style(f'{total.unlisted} unknown', fg='magenta')}"
         yield f"{counts}; {total.in_sync} in sync"
         if total.cuts:
             yield f"{click.style('cuts:', fg='red', bold=True)} {', '.join(total.cuts)}"
@@ -210,7 +248,9 @@ class _Page:
             names = ", ".join(total.cuts_together)
             yield f"{click.style('cuts, by several changes together:', fg='red', bold=True)} {names}"
         if total.unknown:
-            names = ", ".join(total.unknown)
+            shown = total.unknown if self.verbose else total.unknown[:NODES]
+            more = len(total.unknown) - len(shown)
+            names = ", ".join(shown) + (f", and {more} more (-v)" if more else "")
             yield f"{click.style('neither read nor known:', fg='red')} {names}"
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from rackwright import __version__
 from rackwright.engine.files import replace
+from rackwright.model import typed
 from rackwright.model.bundle import Bundle
 
 SETTLED = 2.0
@@ -114,7 +115,7 @@ def recall(path: Path, now: Stamp) -> Kept | None:
     if not now.settled:
         return None
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+        kept = typed.decode(path.read_bytes(), Kept)
     except (OSError, msgspec.DecodeError):
         return None
     return kept if kept.stamp == now else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from rackwright.cli.neighbours import Neighbours
 from rackwright.cli.placed import ROLE, with_placed
 from rackwright.cli.stamp import Kept, Stamp, look, recall, remember
 from rackwright.engine.ledger import Ledger, LedgerFile
+from rackwright.model import typed
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import InputError, Problem
 from rackwright.model.facts import Facts
@@ -83,12 +84,7 @@ class Tree:
             bundles, names = compiled.bundles, tuple(compiled.rollouts)
             self._expect(names)
             if node not in bundles:
-                import difflib
-
-                near = difflib.get_close_matches(node, bundles, 1)
-                known = f"nodes: {', '.join(sorted(bundles))}"
-                hint = f"did you mean {near[0]}?" if near else known
-                raise InputError([Problem(f"the site has no node {node!r}", hint, str(self.path))])
+                raise no_such_node(node, bundles, self.path)
             if not self._sent:
                 now = self._keep(node)
                 remember(self._file(node), now)
@@ -106,7 +102,7 @@ class Tree:
         if self._groups is None or self._groups[0] is not bundles:
             found = Groups(groups_of({name: item.node for name, item in bundles.items()}))
             self._groups = (bundles, found)
-        near = beside(node, bundles, self._groups[1])
+        near = beside(node, bundles, self._groups[1], self._spelling())
         return Kept(
             self._now,
             bundles[node],
@@ -136,7 +132,7 @@ class Tree:
             return gates
         from rackwright.cli.beside import Beside, gates_beside
 
-        near = msgspec.json.decode(kept.beside, type=Beside)
+        near = typed.decode(kept.beside, Beside)
         return gates_beside(node, near, self.state, gates)
 
     def _links(self) -> tuple[LinkState, ...]:
@@ -144,18 +140,23 @@ class Tree:
 
     def _led(self) -> tuple[tuple[LinkState, ...], Paths]:
         """The links, and the paths over them."""
-        from rackwright.model.resource import Resource
         from rackwright_proposals.evidence import judge
         from rackwright_proposals.paths import paths_of
 
         compiled = _sound(self._up_to_date())
         if self._judged is None or self._judged[0] is not compiled:
-            spelling = self._registry.nouns().get("port", Resource).spelling
+            spelling = self._spelling()
             found = found_under(self.state)
             links = judge(compiled.bundles, found, spelling)
             paths = paths_of(compiled.bundles, links, found, spelling)
             self._judged = (compiled, links, paths)
         return self._judged[1:]
+
+    def _spelling(self) -> Callable[[str], str]:
+        """What gives the one name of a switch's port."""
+        from rackwright.model.resource import Resource
+
+        return self._registry.nouns().get("port", Resource).spelling
 
     def later(self, node: str, bundle: Bundle) -> dict[str, str]:
         """What of ``bundle`` waits for its turn in a rollout, as in `Gates.later`."""
@@ -262,6 +263,15 @@ def compile_tree(path: Path, registry: Registry, facts: Mapping[str, Facts]) -> 
     return compile_site(source, registry.nouns(), facts, registry.platforms)
 
 
+def no_such_node(node: str, known: Collection[str], path: Path) -> InputError:
+    """What to raise where the site at ``path`` has only ``known``."""
+    import difflib
+
+    near = difflib.get_close_matches(node, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"nodes: {', '.join(sorted(known))}"
+    return InputError([Problem(f"the site has no node {node!r}", hint, str(path))])
+
+
 def _require_directory(path: Path) -> None:
     if not path.is_dir():
         hint = "give a site's directory; `rackwright init DIR` makes a new one"
@@ -329,7 +339,7 @@ def found_under(state: Path) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for path in state.glob("*/facts.json"):
         try:
-            found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=Found)
+            found[path.parent.name] = typed.decode(path.read_bytes(), Found)
         except (OSError, msgspec.DecodeError):
             continue
     return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
+from rackwright.cli.node_words import matter_of, state_of
 from rackwright.cli.output import on_terminal, stands_text, style_state, table
 from rackwright.model.errors import Unreachable
 
@@ -21,8 +23,10 @@ POLL = 1.0
 """Seconds between two looks; where an answer takes the store long, ten times as long as it took."""
 STORE_AWAY = 30.0
 """Seconds for which a store may be away (it starts again) before it counts as unreachable."""
-LOOK = 20.0
-"""Seconds within which the store should have looked at its branch when it was asked to."""
+NODES_SHOWN = 3
+"""Nodes that are named beside the bar; the rest is counted."""
+LOOK = 60.0
+"""Seconds within which the store must have looked at its branch, and compiled what it found there."""
 
 
 def total(status: Mapping[str, Any]) -> dict[str, int]:
@@ -66,13 +70,14 @@ def standstill(status: Mapping[str, Any]) -> int:
 
 
 class Watch:
-    """One `rackwright watch`. ``timeout`` in seconds; None: as long as it takes."""
+    """One `rackwright watch`. ``timeout`` in seconds; None: as long as it takes. ``as_json``: one
+    object a line, whenever something is new; that with a ``code`` is the last."""
 
     def __init__(
-        self, client: AdminClient, timeout: float | None, stop: threading.Event | None = None
+        self, client: AdminClient, timeout: float | None, *, as_json: bool = False
     ) -> None:
-        self._client, self._timeout = client, timeout
-        self._stop = stop or threading.Event()
+        self._client, self._timeout, self._json = client, timeout, as_json
+        self._stop = threading.Event()
         self._bar: Progress | None = None
         self._said = ""
         self._commit = ""
@@ -87,8 +92,11 @@ class Watch:
         if refused:
             from rackwright.cli.ask import store_lines
 
-            for line in store_lines(status["store"]):
-                click.echo(line, err=True)
+            if self._json:
+                self._tell({**_told(status), "refused": refused, "code": 1})
+            else:
+                for line in store_lines(status["store"]):
+                    click.echo(line, err=True)
             return 1
         heard = time.monotonic()
         took = 0.0
@@ -121,16 +129,25 @@ class Watch:
             self._hide()
 
     def _looked_at(self) -> dict[str, Any]:
-        """The status after the store has looked at its branch."""
-        status = self._client.status()
-        before, end = status["store"]["checked"], time.monotonic() + LOOK
-        self._client.poke()
-        while status["store"]["checked"] == before and time.monotonic() < end:
-            self._stop.wait(0.2)
+        """The status after the store has looked at its branch. Raises Unreachable when it cannot: what
+        was pushed is not in force then, whatever is."""
+        asked, end = self._client.poke(), time.monotonic() + LOOK
+        while True:
             status = self._client.status()
+            store = status["store"]
+            if (store["checked"] or 0.0) > asked:
+                break
+            if time.monotonic() > end:
+                raise Unreachable(f"the store has not looked at its branch within {LOOK:g} s")
+            self._stop.wait(0.2)
+        if store["error"]:
+            raise Unreachable(f"the store cannot look at its branch: {store['error']}")
         return status
 
     def _show(self, status: Mapping[str, Any]) -> None:
+        if self._json:
+            self._tell(_told(status))
+            return
         counts = total(status)
         in_force = status["store"]["in_force"]
         commit = in_force["commit"] if in_force else ""
@@ -139,36 +156,43 @@ class Watch:
             click.echo(f"{status['store']['site']} at {click.style(commit[:10], bold=True)}")
             self._commit = commit
         if on_terminal():
-            self._draw(counts)
+            self._draw(counts, [node["node"] for node in undone(status)])
             return
         line = click.unstyle(stands_text(counts)) or "nothing declared"
         if line != self._said:
             click.echo(line)
             self._said = line
 
-    def _draw(self, counts: Mapping[str, int]) -> None:
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-            self._bar = Progress(
-                "{task.description}",
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.add_task("")
-            self._bar.start()
+    def _draw(self, counts: Mapping[str, int], left: Sequence[str]) -> None:
         done = counts.get("verified", 0) + counts.get("changed", 0)
         open_ones = {state: count for state, count in counts.items() if state not in ("verified", "changed")}  # fmt: skip
-        self._bar.update(
-            self._bar.task_ids[0],
-            completed=done,
-            total=sum(counts.values()),
-            description=click.unstyle(stands_text(open_ones)) or "verified",
+        more = f" and {len(left) - NODES_SHOWN} more" if len(left) > NODES_SHOWN else ""
+        on = f" on {', '.join(left[:NODES_SHOWN])}{more}" if left else ""
+        text = (click.unstyle(stands_text(open_ones)) or "verified") + on
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0], completed=done, total=sum(counts.values()), description=text
+            )
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        self._bar = Progress(
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            "{task.description}",
+            console=Console(stderr=True),
+            transient=True,
         )
+        self._bar.add_task(text, completed=done, total=sum(counts.values()))
+        self._bar.start()
+
+    def _tell(self, told: Mapping[str, Any]) -> None:
+        line = msgspec.json.encode(told).decode()
+        if line != self._said:
+            click.echo(line)
+            self._said = line
 
     def _hide(self) -> None:
         if self._bar is not None:
@@ -177,13 +201,15 @@ class Watch:
 
     def _end(self, status: Mapping[str, Any], code: int) -> int:
         self._hide()
-        if code:
+        if self._json:
+            self._tell({**_told(status), "code": code})
+        elif code:
             from rackwright.cli.rollout import rollout_line
 
             for item in status["rollouts"]:
                 if item["state"] != "done":
                     click.echo(rollout_line(item))
-            show_standstill(undone(status))
+            show_standstill(status)
         else:
             count = sum(total(status).values())
             what = f"all {count} resources of {len(status['nodes'])} nodes are verified"
@@ -191,16 +217,35 @@ class Watch:
         return code
 
 
-def show_standstill(nodes: Collection[dict[str, Any]]) -> None:
+def _told(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a revision stands, and the nodes that have not verified everything, as plain data."""
+    force = status["store"]["in_force"]
+    return {
+        "commit": force["commit"] if force else "",
+        "standing": total(status),
+        "left": [
+            {
+                "node": node["node"],
+                "state": state_of(node),
+                "standing": node["standing"],
+                "why": matter_of(node, status["rollouts"]),
+            }
+            for node in undone(status)
+        ],
+    }
+
+
+def show_standstill(status: Mapping[str, Any]) -> None:
     """The nodes that have not verified everything, each with what is the matter."""
-    rows = []
-    for node in nodes:
-        said = node["error"]
-        if not said and node["waits_for"]:
-            said = f"waits for {', '.join(node['waits_for'])}"
-        if not said and node["deferred"]:
-            said = f"waits for the fact {node['deferred'][0]['fact']}"
-        rows.append((node["node"], style_state(node["state"]), stands_text(node["standing"]), said))
+    rows = [
+        (
+            node["node"],
+            style_state(state_of(node)),
+            stands_text(node["standing"]),
+            matter_of(node, status["rollouts"]),
+        )
+        for node in undone(status)
+    ]
     if not rows:
         return
     click.echo(table(["node", "state", "stands", ""], rows))

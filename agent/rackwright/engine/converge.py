@@ -28,6 +28,7 @@ from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change, Plan, Wanted
 from rackwright.model.errors import (
+    NotAsked,
     Permanent,
     RackwrightError,
     Temporary,
@@ -64,13 +65,13 @@ def converge(job: Job, provider: AnyProvider, session: Session, file: LedgerFile
     """
     started = time.time()
     run = _Run(job, provider, session, file)
-    error, kind = "", ""
+    error, kind, asked = "", "", True
     try:
         run.go()
         if run.lost:
             error, kind = run.lost, "unreachable"
     except Temporary as problem:
-        error, kind = str(problem), "unreachable"
+        error, kind, asked = str(problem), "unreachable", not isinstance(problem, NotAsked)
     except RackwrightError as problem:
         error, kind = str(problem), "device"
     report = Report(
@@ -84,6 +85,7 @@ def converge(job: Job, provider: AnyProvider, session: Session, file: LedgerFile
         outcomes=run.outcomes(),
         error=error,
         kind=kind,  # type: ignore[arg-type]
+        asked=asked,
         saved=run.saved,
     )
     return masked(report, run.masker)
@@ -335,19 +337,22 @@ class _Run:
         items = {item.address: item for item in said.items}
         seen = [a for a in decision.plan.in_sync if a not in progress.held]
         seen += [a for a in items if a in progress.verified]
-        removed = {c.address for c in decision.plan.changes if c.action == "remove"}
+        changes = decision.plan.changes
+        removed = {c.address for c in changes if c.action == "remove"} & progress.verified
+        released = {c.address for c in changes if c.action == "release"} - progress.held.keys()
+        unsaved = self.unsaved and not self.startup_agrees
+        if unsaved:
+            # After a reboot it would be there again, and nobody's.
+            made = {entry.address for entry in self.before.entries.values() if entry.made}
+            removed, released = removed - made, released - made
         settled = ledgers.settle(
             self.ledger,
             verified={a: items[a].entry for a in seen if items[a].resource.ensure == "present"},
             gone=[
-                *(removed & progress.verified),
+                *removed,
                 *(a for a in seen if items[a].resource.ensure == "absent"),
                 *(progress.absent if not self.lost else ()),
-                *(
-                    c.address
-                    for c in decision.plan.changes
-                    if c.action == "release" and c.address not in progress.held
-                ),
+                *released,
             ],
             unsent={
                 c.address: self.before.get(c.address)
@@ -355,7 +360,7 @@ class _Run:
                 if c.action != "release" and c.address not in progress.seconds
             },
             due=[name for name in self.due(said, decision) if name not in progress.notified],
-            unsaved=self.unsaved and not self.startup_agrees,
+            unsaved=unsaved,
             purged=self.purged(said, decision),
         )
         if self.keep(settled):

@@ -80,7 +80,10 @@ def decide(
     needs = {item.address: item.declared.needs for item in said.items}
     for address, waits in gate.waits(plan.changes, needs, said.names, gates).items():
         held.setdefault(address, Held("blocked", "", waits))
-    turns = gate.out_of_turn(plan.changes, ports.turns, said.names, node)
+    for address, (why, waits) in gate.unheard(plan.changes, needs, ledger, gates).items():
+        held.setdefault(address, Held("blocked", why, waits))
+    owned = {*digests, *(entry.address for entry in ledger.entries.values())}
+    turns = gate.out_of_turn(plan.changes, ports, said.names, node, owned)
     for address, (why, waits) in turns.items():
         held.setdefault(address, Held("blocked", why, waits))
     for change in plan.changes:

@@ -80,15 +80,36 @@ def run_lock(path: Path) -> Iterator[None]:
     # Of one length, so that a new pid covers an old one whole.
     ours = f"{os.getpid():<10}\n".encode()
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise Busy(
-                f"another run of this node is under way (pid {holder}); one writer a node"
-            ) from None
+        _take(fd, fcntl.LOCK_EX)
         if os.pread(fd, 32, 0) != ours:
             os.pwrite(fd, ours, 0)
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def looking_lock(path: Path) -> Iterator[None]:
+    """Keep runs of a node out while somebody only looks, as far as there has ever been one here. Writes
+    nothing. Raises Busy when a run is under way; others may look too."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        _take(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int, how: int) -> None:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        # Who only looks does not write its pid.
+        looks = pid.isdecimal() and (int(pid) == os.getpid() or not _lives(int(pid)))
+        holder = "a dry run" if looks else f"pid {pid}"
+        raise Busy(f"another run of this node is under way ({holder}); one writer a node") from None

@@ -20,6 +20,7 @@ from rackwright.engine.ledger import Ledger
 from rackwright.engine.outcomes import Progress, outcomes
 from rackwright.engine.plan import Item, make_plan
 from rackwright.engine.ports import ports_of
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.change import Change
@@ -59,7 +60,9 @@ def forecast(bundle: Bundle, gates: Gates, provider: Platform, known: Known) -> 
     """One outcome a resource, as a dry run gives them. A field whose value nobody knows is shown with
     nothing as its old value; of a node that was never seen everything is to be made, and severs nothing.
     """
-    before = _declared_before(known, provider)
+    before: Mapping[Address, Item] = {}
+    if known.ledger is None or _changed(bundle, known):
+        before = _declared_before(known, provider)
     ledger = known.ledger if known.ledger is not None else _ledger_of(before, known)
     said = prepare(bundle, provider, ledger, _StandIns())
     observed = _remembered(said, ledger, before, known)
@@ -78,6 +81,15 @@ def forecast(bundle: Bundle, gates: Gates, provider: Platform, known: Known) -> 
     if known.seen:
         return found
     return tuple(msgspec.structs.replace(outcome, severs=False) for outcome in found)
+
+
+def _changed(bundle: Bundle, known: Known) -> bool:
+    """Whether anything is declared otherwise than it was verified: then what it was is looked up."""
+    verified = known.verified
+    return any(
+        verified.get(f"{item.type}/{item.data['name']}", item.digest) != item.digest
+        for item in bundle.resources
+    )
 
 
 def _declared_before(known: Known, provider: Platform) -> dict[Address, Item]:
@@ -134,7 +146,7 @@ def _was_there(item: Item, ledger: Ledger) -> bool:
 
 def _typed(item: Item, data: Mapping[str, Any]) -> Resource | None:
     try:
-        return msgspec.convert(reveal(data, _StandIns()), type(item.resource))
+        return typed.convert(reveal(data, _StandIns()), type(item.resource))
     except msgspec.ValidationError:
         return None  # written by another version whose noun had other fields
 

@@ -1,12 +1,14 @@
-"""The gate: a change with unmet needs on another node waits, a removal waits the other way, a rollout
-has one wave after the other, and what rests on a link that is not as declared is refused. Pure."""
+"""The gate: a change with unmet needs on another node waits, a removal waits the other way, both wait
+where nobody can be asked, a rollout has one wave after the other, and what rests on a link that is not as
+declared is refused. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from rackwright.engine.guard import severs
 from rackwright.engine.ledger import Ledger
+from rackwright.engine.ports import ANY, Ports
 from rackwright.model.address import Address
 from rackwright.model.bundle import Gates, Need
 from rackwright.model.change import Change
@@ -41,6 +43,39 @@ def waits(
             continue
         if unmet:
             found[change.address] = unmet
+    return found
+
+
+def unheard(
+    changes: Iterable[Change],
+    needs: Mapping[Address, Iterable[Need]],
+    ledger: Ledger,
+    gates: Gates,
+) -> dict[Address, tuple[str, tuple[str, ...]]]:
+    """The changes that must wait because the store does not answer, each with why and with the addresses
+    on other nodes that it waits for.
+
+    What we rest on is kept for us as far as the store has our ledger. What would rest on anything else
+    might find it gone by now, and what is to go might have got users.
+    """
+    found: dict[Address, tuple[str, tuple[str, ...]]] = {}
+    if not gates.stale:
+        return found
+    for change in changes:
+        if change.action in ("create", "update"):
+            entry = ledger.get(change.address)
+            known = entry.needs if entry is not None else ()
+            new = tuple(
+                need.address
+                for need in needs.get(change.address, ())
+                if Address.parse(need.address).node and need.address not in known
+            )
+            if new:
+                why = f"waits until the store answers: {', '.join(new)} may be about to go"
+                found[change.address] = (why, new)
+        elif change.action in ("remove", "release"):
+            why = "waits until the store answers: others may rest on it by now"
+            found[change.address] = (why, ())
     return found
 
 
@@ -79,15 +114,20 @@ def later(
 
 def out_of_turn(
     changes: Iterable[Change],
-    turns: Mapping[Address, tuple[str, ...]],
+    ports: Ports,
     names: Mapping[Address, str],
     node: str,
+    owned: Container[Address],
 ) -> dict[Address, tuple[str, tuple[str, ...]]]:
     """The changes that cut what another side makes redundant, and whose turn it is not: each with why
-    and with the addresses that it waits for. ``turns`` is as in `Gates`, by our own addresses."""
+    and with the addresses that it waits for. What is not in ``owned`` goes by `Bundle.purge`, and nobody
+    has heard of it before it is reported."""
     found: dict[Address, tuple[str, tuple[str, ...]]] = {}
     for change in changes:
-        waits = turns.get(change.address)
+        address = change.address
+        waits = ports.turns.get(address)
+        if waits is None and address not in owned and address not in ports.given:
+            waits = ports.turns.get(Address(address.type, ANY))
         if waits is None or not severs(change):
             continue
         if waits:
@@ -96,12 +136,12 @@ def out_of_turn(
                 "sides at once"
             )
         else:
-            waits = (f"{node}:{names.get(change.address, change.address)}",)
+            waits = (f"{node}:{names.get(address, address)}",)
             why = (
                 "waits for its turn: it is not as it was verified, which is reported first, since what "
                 "is redundant is never cut on two sides at once"
             )
-        found[change.address] = (why, waits)
+        found[address] = (why, waits)
     return found
 
 

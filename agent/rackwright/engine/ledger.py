@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from rackwright.engine.files import replace
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.bundle import Asked, Declared, askers
 from rackwright.model.change import Change
@@ -198,4 +199,4 @@ def encode(ledger: Ledger) -> bytes:
 
 def decode(body: bytes) -> Ledger:
     """The other way round. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(body, type=Ledger)
+    return typed.decode(body, Ledger)

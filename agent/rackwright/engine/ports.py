@@ -16,6 +16,8 @@ from rackwright.model.resource import Resource
 from rackwright.model.site import Node
 
 T = TypeVar("T")
+ANY = "*"
+"""In `Gates.turns` as the name of what `rackwright.model.bundle.Bundle.purge` takes away."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -23,6 +25,7 @@ class Ports(msgspec.Struct, frozen=True):
 
     contradicted: Mapping[Address, str] = {}
     turns: Mapping[Address, tuple[str, ...]] = {}
+    given: frozenset[Address] = frozenset()
     last_feeds: Mapping[Address, str] = {}
 
 
@@ -37,9 +40,28 @@ def ports_of(gates: Gates, platform: Platform) -> Ports:
             for address in _called(port, kinds, platform)
         }
 
+    def through(keys: Iterable[str]) -> dict[str, Address]:
+        """What several ports run through, by its ``type/name``."""
+        found = {}
+        for key in keys:
+            kind, _, name = key.partition("/")
+            noun = nouns.get(kind)
+            if noun is None or noun.linked:
+                continue
+            if name == ANY:
+                found[key] = Address(kind, ANY)
+            else:
+                with suppress(Permanent, ValueError):
+                    found[key] = platform.canonical(noun(name=name)).address
+        return found
+
+    nouns = {kind.kind: kind for kind in platform.resources}
+    shared = through(gates.turns)
     return Ports(
         contradicted=by_address(gates.contradicted),
-        turns=by_address(gates.turns),
+        turns=by_address({port: said for port, said in gates.turns.items() if port not in shared})
+        | {address: gates.turns[key] for key, address in shared.items()},
+        given=frozenset(through(gates.given).values()),
         last_feeds=by_address(gates.last_feeds),
     )
 

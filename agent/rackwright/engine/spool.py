@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from rackwright.engine.files import replace
+from rackwright.model import typed
 from rackwright.model.errors import RackwrightError, Temporary
 from rackwright.model.report import Report
 
@@ -30,10 +31,28 @@ class Spool:
 
     def add(self, report: Report) -> None:
         """Keep ``report``; on return it is on disk."""
+        report = self._in_order(report)
         replace(self.directory / f"{report.id}.json", msgspec.json.encode(report))
         for kept in (self.waiting(), self._files(".refused", ".damaged")):
             for old in kept[:-KEPT]:
                 old.unlink(missing_ok=True)
+
+    def _in_order(self, report: Report) -> Report:
+        """``report`` with times after those of the one before it: where the clock was set back meanwhile,
+        or runs wrong after a boot, it would pass for an older one, and say nothing."""
+        last = self.directory / "last"
+        try:
+            newest = typed.decode(last.read_bytes(), float)
+        except (FileNotFoundError, msgspec.DecodeError):
+            newest = 0.0
+        if report.finished < newest:
+            began, ended = newest - report.finished + report.started, newest + 0.001
+            report = msgspec.structs.replace(
+                report, id=new_id(ended), started=began, finished=ended
+            )
+        # A power cut may take it: both that and a clock that went back are seldom.
+        replace(last, msgspec.json.encode(report.finished), durable=False)
+        return report
 
     def waiting(self) -> list[Path]:
         """Files not delivered yet, oldest first."""
@@ -46,12 +65,13 @@ class Spool:
             return []
 
     def deliver(self, send: Callable[[Report], None]) -> str:
-        """Send what waits, oldest first, and forget what was taken. Returns why it stopped early,
-        or nothing. ``send`` raises Temporary to be tried again later; a report that the far end
-        will never take is set aside as ``.refused`` rather than lost or tried for ever."""
+        """Send what waits, oldest first, and forget what was taken. Returns what went wrong, or nothing.
+        ``send`` raises Temporary to be tried again later, with what comes after; a report that the far
+        end will never take is set aside as ``.refused`` rather than lost or tried for ever."""
+        trouble = ""
         for path in self.waiting():
             try:
-                report = msgspec.json.decode(path.read_bytes(), type=Report)
+                report = typed.decode(path.read_bytes(), Report)
             except FileNotFoundError:
                 continue
             except msgspec.DecodeError:
@@ -63,6 +83,7 @@ class Spool:
                 return str(error)
             except RackwrightError as error:
                 path.replace(path.with_suffix(".refused"))
-                return str(error)
+                trouble = str(error)
+                continue
             path.unlink(missing_ok=True)
-        return ""
+        return trouble

@@ -140,14 +140,19 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Host → our ports, as the site spells them, through which it reaches us; a VLAN is ``vlan/10``.
     A host that is known and to which no port of ours is known to lead has none."""
     turns: dict[str, tuple[str, ...]] = {}
-    """Our port, slot or outlet that something makes redundant → whole addresses of what must be verified
+    """Our port, slot or outlet that something makes redundant, or a LAG (``lag/10``) or a VLAN (``vlan/20``)
+    in which such run → whole addresses of what must be verified
     before what runs through it is cut. None: it counts as verified, so what has drifted is reported
-    first. Where it is our turn there is no entry."""
+    first; so is what `Bundle.purge` takes away (``vlan/*``) and is not in `given`. Where it is our turn there
+    is no entry."""
     given: dict[str, int] = {}
-    """Our port, slot or outlet → a number that is another when it has got the turn, or is to report. As long
+    """The same → a number that is another when it has got the turn, or is to report. As long
     as nobody can be asked, it has not."""
     last_feeds: dict[str, str] = {}
     """Our outlet or slot → why its power must not be cut: a node that answers has no other."""
+    stale: bool = False
+    """Told earlier, by a store that does not answer now: what it verified may have gone since, and others
+    may rest on what nobody did."""
 
     @property
     def etag(self) -> str:

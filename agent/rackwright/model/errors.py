@@ -26,6 +26,10 @@ class Unreachable(Temporary):
     """No session: connection refused, timed out, or lost in the middle."""
 
 
+class NotAsked(Unreachable):
+    """Nothing was asked of the device: the store gave no answer, or the lease on it had ended."""
+
+
 class Permanent(RackwrightError):
     """Trying again changes nothing: rejected command, wrong credentials, unknown host key."""
 

@@ -34,3 +34,5 @@ class Leases(msgspec.Struct, frozen=True, kw_only=True):
     """Node → epoch, of what was granted or renewed. Another epoch than the one known is a new tenure."""
     refused: dict[str, Refused] = {}
     """Node → why not, of the rest of what was wanted."""
+    leaving: dict[str, str] = {}
+    """Node → where it is to go, in words, of what is held: finish what is in hand and give it back."""

@@ -57,6 +57,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the run as a whole could not be done, for a person; empty when it could."""
     kind: Literal["", "input", "unreachable", "device", "interrupted"] = ""
     """Of `error`."""
+    asked: bool = True
+    """Whether the device is what could not be reached, if anything: not the store, nor was a lease over."""
     saved: bool = False
     """Running configuration was saved to startup in this run."""
     facts_at: float = 0.0

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 
 R = TypeVar("R", bound="Resource")
@@ -103,7 +104,7 @@ def to_data(resource: Resource) -> dict[str, Any]:
 
 def from_data(kind: type[R], data: Mapping[str, Any]) -> R:
     """A resource from plain data. Raises msgspec.ValidationError with the path of what is wrong."""
-    return msgspec.convert(data, kind)
+    return typed.convert(data, kind)
 
 
 def digest(kind: str, data: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent, Rejected, Temporary
@@ -72,7 +73,7 @@ class Ipmi:
     def open(self, way: Way, around: Surroundings) -> IpmiReader:
         """I/O: a session; without ``around.writable`` one that cannot write."""
         try:
-            options = msgspec.convert(way.options, Options)
+            options = typed.convert(way.options, Options)
         except msgspec.ValidationError as error:
             raise Permanent(f"ipmi: {error}") from None
         return open_ipmi(options, around)

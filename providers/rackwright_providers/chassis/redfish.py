@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent, Rejected, Temporary
@@ -59,7 +60,7 @@ class Redfish:
     def open(self, way: Way, around: Surroundings) -> RedfishReader:
         """I/O: a session; without ``around.writable`` one that cannot write."""
         try:
-            options = msgspec.convert(way.options, Http)
+            options = typed.convert(way.options, Http)
         except msgspec.ValidationError as error:
             raise Permanent(f"http: {error}") from None
         return open_redfish(options, around)

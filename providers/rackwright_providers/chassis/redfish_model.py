@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.errors import Rejected
 from rackwright_providers.chassis.resources import Blade
 
@@ -154,7 +155,7 @@ def expands(root: Any) -> bool:
 def says(body: str) -> str:
     """The words in the body of an error: the messages of its ExtendedInfo, or its own."""
     try:
-        error = entry(entry(msgspec.json.decode(body)).get("error"))
+        error = entry(entry(typed.decode(body, object)).get("error"))
     except (msgspec.DecodeError, RecursionError):
         return ""
     info = error.get("@Message.ExtendedInfo")

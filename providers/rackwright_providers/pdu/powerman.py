@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.errors import Permanent
 from rackwright.model.site import Ssh, Way
 from rackwright.provider import Surroundings
@@ -28,7 +29,7 @@ class Powerman(PlainPdu):
         from rackwright_providers.transport.ssh import open_ssh
 
         try:
-            options = msgspec.convert(way.options, Ssh)
+            options = typed.convert(way.options, Ssh)
         except msgspec.ValidationError as error:
             raise Permanent(f"ssh: {error}") from None
         kind = PowermanWriter if around.writable else PowermanReader

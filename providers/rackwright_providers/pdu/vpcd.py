@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.errors import Permanent
 from rackwright.model.site import Serial, Way
 from rackwright.provider import Surroundings
@@ -31,7 +32,7 @@ class Vpcd(PlainPdu):
         from rackwright_providers.transport.serial import open_serial
 
         try:
-            options = msgspec.convert(way.options, Serial)
+            options = typed.convert(way.options, Serial)
         except msgspec.ValidationError as error:
             raise Permanent(f"serial: {error}") from None
         kind = VpcdWriter if around.writable else VpcdReader

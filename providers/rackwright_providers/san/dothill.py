@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent, Rejected
@@ -46,7 +47,7 @@ class DotHill:
     def open(self, way: Way, around: Surroundings) -> DotHillReader:
         """I/O: a session; a `DotHillWriter` only where ``around`` is writable."""
         try:
-            options = msgspec.convert(way.options, Http)
+            options = typed.convert(way.options, Http)
         except msgspec.ValidationError as error:
             raise Permanent(f"http: {error}") from None
         return open_dothill(options, around)

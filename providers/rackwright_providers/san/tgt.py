@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent
@@ -47,7 +48,7 @@ class Tgt:
         from rackwright_providers.transport.ssh import open_ssh
 
         try:
-            options = msgspec.convert(way.options, Ssh)
+            options = typed.convert(way.options, Ssh)
         except msgspec.ValidationError as error:
             raise Permanent(f"the ssh options cannot be used: {error}") from None
         kind = TgtWriter if around.writable else TgtReader

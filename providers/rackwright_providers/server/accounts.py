@@ -9,9 +9,9 @@ from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent, Rejected
 from rackwright.model.resource import Resource
+from rackwright_providers.server.account_resources import Group, User
 from rackwright_providers.server.handler import LocalStep
 from rackwright_providers.server.names import Names
-from rackwright_providers.server.resources import Group, User
 from rackwright_providers.transport.local import Host, Reader
 
 LOCK_TRIES = 20

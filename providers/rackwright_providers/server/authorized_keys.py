@@ -14,10 +14,10 @@ from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
+from rackwright_providers.server.account_resources import AuthorizedKey, public_key
 from rackwright_providers.server.handler import LocalStep
 from rackwright_providers.server.lines import join, put, split, take
 from rackwright_providers.server.names import Names, Passwd
-from rackwright_providers.server.resources import AuthorizedKey, public_key
 from rackwright_providers.transport.local import Host, Reader
 
 

@@ -12,7 +12,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Exec
+from rackwright_providers.server.software_resources import Exec
 from rackwright_providers.transport.command import Output
 from rackwright_providers.transport.local import Host, Reader
 

@@ -12,7 +12,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Cron
+from rackwright_providers.server.software_resources import Cron
 from rackwright_providers.transport.local import Host, Reader
 
 _VARIABLE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")

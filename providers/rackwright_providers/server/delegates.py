@@ -16,14 +16,17 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent, Rejected
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Delegate
+from rackwright_providers.server.software_resources import Delegate
 from rackwright_providers.transport.local import Host, Reader
 
 SERVICE = "rackwright-delegates"
 LEAVING = 60.0
 """Seconds that a delegate has for the resource in hand before its removal counts as failed."""
+TAKING = 15.0
+"""Seconds that the daemon has to take up what is declared: it may have just been told to leave, and is started
+again."""
 LOOK = 0.2
-"""Seconds between two looks at whether it has let go."""
+"""Seconds between two looks at whether it has taken it up, or let go."""
 
 
 class DelegateHandler:
@@ -41,7 +44,7 @@ class DelegateHandler:
         files, told = hosted.declared(state), hosted.ask(state, "list") or {}
         found: dict[Address, Resource] = {}
         for name in sorted(files | told.keys()):
-            taken = name in files and name in told and told[name].state != "stopped"
+            taken = name in files and _taken(name, told)
             half: Any = None  # not declarable: see the noun
             one = Delegate(name=name) if taken else Delegate(name=name, state=half)
             found[one.address] = one
@@ -75,7 +78,12 @@ class Take(LocalStep):
             (folder / self.name).touch(mode=0o600)
         except OSError as error:
             raise Permanent(f"{error.filename}: {error.strerror}") from error
-        hosted.ask(state, "poke")
+        told = hosted.ask(state, "poke")
+        end = time.monotonic() + TAKING
+        while not _taken(self.name, told) and time.monotonic() < end:
+            if host.stop.wait(LOOK):
+                raise Permanent("the agent was told to leave")
+            told = hosted.ask(state, "list")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,11 @@ class Leave(LocalStep):
             if host.stop.wait(LOOK):
                 raise Permanent("the agent was told to leave")
             told = hosted.ask(state, "list")
+
+
+def _taken(name: str, told: Mapping[str, hosted.Told] | None) -> bool:
+    """Whether the daemon has a delegate ``name`` that it was not told to stop."""
+    return told is not None and name in told and told[name].state != "stopped"
 
 
 def _state(host: Host) -> Path:

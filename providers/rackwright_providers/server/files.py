@@ -10,9 +10,9 @@ from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
+from rackwright_providers.server.file_resources import Directory, File, Symlink
 from rackwright_providers.server.handler import LocalStep
 from rackwright_providers.server.names import Names
-from rackwright_providers.server.resources import Directory, File, Symlink
 from rackwright_providers.transport.atomic import is_draft
 from rackwright_providers.transport.local import Host, Reader
 

@@ -12,7 +12,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Rejected
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Sysctl
+from rackwright_providers.server.kernel_resources import Sysctl
 
 if TYPE_CHECKING:
     from rackwright_providers.transport.local import Host, Reader

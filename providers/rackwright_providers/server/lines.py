@@ -15,8 +15,9 @@ from rackwright.model.address import Address
 from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
+from rackwright_providers.server.file_resources import LineInFile
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import HostEntry, LineInFile
+from rackwright_providers.server.network_resources import HostEntry
 from rackwright_providers.transport.local import Host, Reader
 
 HOSTS = "/etc/hosts"

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.facts import FoundLink
 
 
@@ -20,7 +21,7 @@ def neighbours(output: str) -> tuple[FoundLink, ...]:
     What is not JSON, or not of this shape, holds no neighbours.
     """
     try:
-        data = msgspec.json.decode(output)
+        data = typed.decode(output, object)
     except (msgspec.DecodeError, RecursionError):
         return ()
     found = set()

@@ -14,8 +14,8 @@ from rackwright.model.resource import Resource
 from rackwright_providers.server import fstab, mountinfo
 from rackwright_providers.server.fstab import Entry
 from rackwright_providers.server.handler import LocalStep
+from rackwright_providers.server.kernel_resources import Mount
 from rackwright_providers.server.mountinfo import Mounted
-from rackwright_providers.server.resources import Mount
 
 if TYPE_CHECKING:
     from rackwright_providers.transport.local import Host, Reader

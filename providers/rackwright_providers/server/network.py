@@ -22,7 +22,7 @@ from rackwright_providers.server import netlink
 from rackwright_providers.server.gateways import default_routes
 from rackwright_providers.server.handler import LocalStep
 from rackwright_providers.server.netlink import KernelRoute, Link
-from rackwright_providers.server.resources import Interface, Route
+from rackwright_providers.server.network_resources import Interface, Route
 
 if TYPE_CHECKING:
     from rackwright_providers.transport.local import Host, Reader

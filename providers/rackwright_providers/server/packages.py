@@ -13,7 +13,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Rejected
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Package
+from rackwright_providers.server.software_resources import Package
 from rackwright_providers.transport.local import Host, Reader
 
 Verb = Literal["install", "remove"]

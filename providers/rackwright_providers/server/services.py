@@ -11,7 +11,7 @@ from rackwright.model.change import Change
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
 from rackwright_providers.server.handler import LocalStep
-from rackwright_providers.server.resources import Service
+from rackwright_providers.server.software_resources import Service
 from rackwright_providers.transport.local import Host, Reader
 
 RUNNING = frozenset({"active", "reloading", "refreshing"})

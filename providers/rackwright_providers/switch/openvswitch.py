@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent
@@ -63,7 +64,7 @@ class OpenVSwitch:
         from rackwright_providers.transport.ssh import open_ssh
 
         try:
-            options = msgspec.convert(way.options, Ssh)
+            options = typed.convert(way.options, Ssh)
         except msgspec.ValidationError as error:
             raise Permanent(f"the ssh options cannot be used: {error}") from None
         connection = open_ssh(options, around)

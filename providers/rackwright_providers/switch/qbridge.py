@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.address import Address
 from rackwright.model.change import Change, Step, Wanted
 from rackwright.model.errors import Permanent, Rejected
@@ -63,7 +64,7 @@ class QBridge:
     def open(self, way: Way, around: Surroundings) -> SnmpReader:
         """A session; without ``around.writable`` one that cannot write."""
         try:
-            options = msgspec.convert(way.options, Snmp)
+            options = typed.convert(way.options, Snmp)
         except msgspec.ValidationError as error:
             raise Permanent(f"snmp: {error}") from None
         return open_snmp(options, around)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from rackwright.model import typed
 from rackwright.model.errors import Permanent, RackwrightError, Rejected, Temporary
 from rackwright.model.site import Serial, Ssh, Way
 from rackwright.provider import Surroundings
@@ -49,12 +50,12 @@ def open_cli(way: Way, around: Surroundings, dialect: Dialect) -> CliReader:
         if way.transport == "ssh":
             from rackwright_providers.transport import ssh
 
-            options = msgspec.convert(way.options, Ssh)
+            options = typed.convert(way.options, Ssh)
             stream = ssh.open_shell(options, around)
         elif way.transport == "serial":
             from rackwright_providers.transport import serial
 
-            options = msgspec.convert(way.options, Serial)
+            options = typed.convert(way.options, Serial)
             stream = serial.open_serial(options, around)
         else:
             raise Permanent(f"a command line is not reached over {way.transport!r}")

@@ -66,6 +66,6 @@ def call(work: Coroutine[Any, Any, T], timeout: float) -> T:
         if future.done():  # the work's own TimeoutError, not ours
             raise
         future.cancel()
-        raise Unreachable(f"no answer within {timeout:g} s") from None
+        raise Unreachable(f"no answer within {round(timeout, 1):g} s") from None
     except concurrent.futures.CancelledError:
         raise Unreachable("the exchange was cancelled") from None

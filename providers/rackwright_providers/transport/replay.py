@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from rackwright.model import site
+from rackwright.model import site, typed
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.provider import Registry, Surroundings
 from rackwright_providers.transport import snmprec
@@ -63,7 +61,7 @@ def parsed(data: bytes) -> Recorded:
     mib: dict[str, Value] = {}
     try:
         first, *rest = data.decode().rstrip("\n").split("\n")
-        head = msgspec.json.decode(first, type=Head)
+        head = typed.decode(first, Head)
         if head.recording != FORMAT:
             raise Permanent(f"a recording of format {head.recording}; this reads {FORMAT}")
         for text in rest:

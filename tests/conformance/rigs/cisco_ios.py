@@ -14,7 +14,8 @@ from rackwright.model.site import Way
 from rackwright_providers.transport import cli_driver, serial
 from rackwright_sim import ios_accounts
 from rackwright_sim.ios_config import DEFAULT_VLANS
-from rackwright_sim.ios_device import IosDevice, IosOptions
+from rackwright_sim.ios_device import IosDevice
+from rackwright_sim.ios_options import IosOptions
 from rackwright_sim.ios_serial import IosSerial
 from rackwright_sim.ios_session import load
 from rackwright_sim.ios_ssh import IosSsh

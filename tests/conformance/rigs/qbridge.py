@@ -13,7 +13,7 @@ from rackwright.model.site import Way
 from rackwright_sim.faults import Faults
 from rackwright_sim.qbridge import QBridge, QBridgeOptions
 from rackwright_sim.qbridge_mib import Vlan
-from rackwright_sim.snmp_agent import Access
+from rackwright_sim.snmp_objects import Access
 
 ROW = r"^1\.3\.6\.1\.2\.1\.17\.7\.1\.4\.3\.1\.\d+"
 
