@@ -16,7 +16,15 @@ from rackwright.model.errors import Unreachable
 from rackwright.model.facts import Facts
 from rackwright.model.lease import EPOCH_HEADER, Leases
 from rackwright.model.report import Report
-from rackwright.store_http import StoreHttp, decoded, path_part, plain_object
+from rackwright.store_http import (
+    NotAdmin,
+    NotAllowed,
+    NotThere,
+    StoreHttp,
+    decoded,
+    path_part,
+    plain_object,
+)
 
 LEASE_READ_SECONDS = 5.0
 """An answer about leases that comes later is of little use: better to ask again."""
@@ -188,7 +196,7 @@ class AdminClient:
         would be released."""
         path = f"/v1/nodes/{path_part(name)}/retire"
         body = msgspec.json.encode(said)
-        return plain_object(self._http.send("POST", path, self._credential, body=body, again=False))
+        return plain_object(self._send("POST", path, body=body, again=False))
 
     def hosts(self) -> dict[str, Any]:
         """``{"lease", "hosts", "unplaced"}``: the hosts that converge managed nodes, and the nodes that
@@ -199,7 +207,7 @@ class AdminClient:
         """``host`` is to hold nothing, or may again. Returns how it is doing."""
         body = msgspec.json.encode({"drain": drain, "who": who})
         path = f"/v1/hosts/{path_part(host)}/drain"
-        return plain_object(self._http.send("POST", path, self._credential, body=body))
+        return plain_object(self._send("POST", path, body=body))
 
     def proposals(self) -> list[dict[str, Any]]:
         """The proposals of the revision in force."""
@@ -220,7 +228,7 @@ class AdminClient:
     def create_token(self, nodes: Iterable[str], ttl: float = 3600.0) -> dict[str, Any]:
         """``{"token", "nodes", "expires"}``: good once for each of ``nodes``, for ``ttl`` seconds."""
         body = msgspec.json.encode({"nodes": list(nodes), "ttl": ttl})
-        return plain_object(self._http.send("POST", "/v1/tokens", self._credential, body=body, again=False))  # fmt: skip
+        return plain_object(self._send("POST", "/v1/tokens", body=body, again=False))  # fmt: skip
 
     def poke(self) -> float:
         """Have the store look at its branch now. Returns its time: looks that were begun later see what
@@ -235,8 +243,16 @@ class AdminClient:
         except Unreachable:
             return False
 
+    def _send(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            return self._http.send(method, path, self._credential, **more)
+        except NotThere:
+            raise
+        except NotAllowed as error:
+            raise NotAdmin(str(error)) from error
+
     def _get(self, path: str) -> dict[str, Any]:
-        return plain_object(self._http.send("GET", path, self._credential))
+        return plain_object(self._send("GET", path))
 
     def _list(self, path: str, key: str) -> list[dict[str, Any]]:
         found = self._get(path).get(key)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rackwright.engine.converge import Job, converge
-from rackwright.engine.files import Busy, looking_lock, replace, run_lock, sweep
-from rackwright.engine.ledger import Ledger, LedgerCopy, LedgerFile, encode
+from rackwright.engine.files import Busy, looking_lock, run_lock, sweep
+from rackwright.engine.ledger import Ledger, LedgerFile
 from rackwright.engine.spool import Spool, new_id
+from rackwright.facts_file import FactsFile, FoundFacts, found_now
 from rackwright.leasing import Lease, NoLease
-from rackwright.model import typed
+from rackwright.ledger_mirror import LedgerMirror, take_over
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.errors import (
     InputError,
@@ -43,21 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FACTS_AGE = 600.0
-"""Seconds for which facts are taken for true; what waits for a fact asks again at once."""
-
-
-class _FoundFacts(msgspec.Struct, frozen=True):
-    at: float
-    encoded: msgspec.Raw = msgspec.field(name="facts")
-    """As in the file: most runs need no more of them than their age."""
-    sent: bool
-
-    @property
-    def facts(self) -> Facts:
-        """Raises msgspec.DecodeError when the file holds something else."""
-        return typed.decode(self.encoded, Facts)
-
 
 @dataclass(slots=True)
 class NodeRunner:
@@ -80,14 +66,7 @@ class NodeRunner:
     _swept: bool = False
     _dry: bool = False
     """This run is a dry one: nothing is kept of it."""
-    _behind: bool = True
-    """The ledger's copy at the source may lack something: one that was killed did not send it all."""
-    _mirror_tried: bool = False
-    """In this run."""
-    _mirrored: bytes = b""
-    """The ledger as the source has it, as far as is known."""
-    _mirrored_owned: frozenset[tuple[str, bool]] | None = None
-    """Of that: what is managed, and whether we made it. None: nothing is known of it."""
+    _copy: LedgerMirror = field(default_factory=LedgerMirror)
     _lease: Lease | None = None
     """Of the tenure for which the state directory was made ready last."""
     _delivering: threading.Lock = field(default_factory=threading.Lock)
@@ -176,7 +155,7 @@ class NodeRunner:
         """Whether the source has yet to hear something that can be told without the device, or a run is
         to follow now that it has heard it."""
         waits = self._undelivered or self._unsent or self._unvouched
-        return self.source.collects and (waits or (self._behind and self._settled))
+        return self.source.collects and (waits or (self._copy.behind and self._settled))
 
     @property
     def _settled(self) -> bool:
@@ -190,13 +169,13 @@ class NodeRunner:
         try:
             with run_lock(self.state / "run.lock"):
                 if self._unsent:
-                    self._send_facts(self._facts())
+                    self._send_facts(FactsFile(self.state).load())
                 file = LedgerFile(self.state / "ledger.json")
-                if self._behind and self._settled:
+                if self._copy.behind and self._settled:
                     if file.exists():
                         self._mirror(file.load())
                     else:
-                        self._behind = False  # nothing was ever made from here
+                        self._copy.behind = False  # nothing was ever made from here
         except (RackwrightError, OSError) as error:
             log.debug("%s: the store is told later: %s", self.node, error)
         return self.deliver() and self._unvouched
@@ -242,8 +221,8 @@ class NodeRunner:
         if lease is not None and lease is not self._lease:
             self._begin_tenure(lease, file)
         if not file.exists():
-            file = self._take_over(file, why_run=why_run)
-        known = self._facts()
+            file = take_over(self.source, file, why_run=why_run)
+        known = FactsFile(self.state).load()
         if self.source.collects:
             self._send_facts(known)
         bundle = self.source.bundle()
@@ -253,8 +232,7 @@ class NodeRunner:
         )
         try:
             kept = reach.kept
-            ask = known is None or not 0 <= time.time() - known.at <= FACTS_AGE
-            if ask or fresh_facts or bundle.deferred:
+            if known is None or not known.fresh or fresh_facts or bundle.deferred:
                 session, facts = self._discover(provider, reach, bundle.node, secrets, around)
                 bundle = self._with_facts(facts, bundle, known)
             else:
@@ -266,7 +244,7 @@ class NodeRunner:
             bundle, gates = self._gates(bundle)
             if not told:
                 gates = gates.unasked
-            self._mirror_tried = False
+            self._copy.tried = False
             job = Job(
                 bundle=bundle,
                 gates=gates,
@@ -292,10 +270,10 @@ class NodeRunner:
             note = Masker(secrets.values()).text(reach.note)
             report = msgspec.structs.replace(report, via=f"{report.via} ({note})")
         if self.source.collects and not why_run:
-            now = self._facts()
+            now = FactsFile(self.state).load()
             if now is not None and now.sent:
                 report = msgspec.structs.replace(report, facts_at=now.at)
-        if self._behind and not self._mirror_tried and self.source.collects and not why_run:
+        if self._copy.behind and not self._copy.tried and self.source.collects and not why_run:
             with suppress(Temporary):
                 self._mirror(file.load())
         return report
@@ -305,48 +283,18 @@ class NodeRunner:
         since it was last written, what they left at the store counts, and nothing here is fresh."""
         assert self.claim is not None  # noqa: S101 - it is where the lease is from
         self.source.epoch = lease.epoch
-        self._behind, self._mirrored, self._mirrored_owned = True, b"", None
+        self._copy.begin()
         if not self.claim.follows(lease):
-            self._take_over(file, why_run=False)
+            take_over(self.source, file, why_run=False)
             self.source.forget()
-            (self.state / "facts.json").unlink(missing_ok=True)
+            FactsFile(self.state).forget()
         self.claim.adopt(lease)
         self._lease = lease
 
-    def _take_over(self, file: LedgerFile, *, why_run: bool) -> LedgerFile:
-        """A node that was converged from elsewhere before: its ledger comes along."""
-        # When that cannot be told, the run ends: with an empty ledger all that we made would be taken
-        # for what was there before us, and the copy would be lost too.
-        ledger = self.source.mirrored()
-        if ledger is None:
-            return file
-        if why_run:
-            return LedgerCopy(ledger)
-        file.store(ledger)
-        return file
-
     def _mirror(self, ledger: Ledger) -> None:
-        """Raises NotAsked under a lease that is another's by now, and where whoever holds the next one
-        would not know what this one is about to make. What is owned already may be mended meanwhile."""
-        body = encode(ledger)
-        if body == self._mirrored:
-            return
-        self._mirror_tried, self._behind = True, True
-        try:
-            self.source.mirror(ledger)
-        except RackwrightError as error:
-            owned = _owned(ledger)
-            news = self._mirrored_owned is None or not owned <= self._mirrored_owned
-            # The store may have taken it all the same: it has this one or the one before.
-            self._mirrored = b""
-            if self._mirrored_owned is not None:
-                self._mirrored_owned &= owned
-            if self._lease is not None and (news or not isinstance(error, Temporary)):
-                why = f"the store does not take the ledger, so nothing is sent: {error}"
-                raise NotAsked(why) from error
+        error = self._copy.send(ledger, self.source, leased=self._lease is not None)
+        if error is not None:
             log.warning("%s: the ledger is mirrored later: %s", self.node, error)
-        else:
-            self._mirrored, self._mirrored_owned, self._behind = body, _owned(ledger), False
 
     def _gates(self, bundle: Bundle) -> tuple[Bundle, Gates]:
         """The gates, and the bundle that they go with."""
@@ -386,19 +334,16 @@ class NodeRunner:
                     raise
         raise AssertionError("the second session is never a kept one")
 
-    def _with_facts(self, facts: Facts, bundle: Bundle, known: _FoundFacts | None) -> Bundle:
+    def _with_facts(self, facts: Facts, bundle: Bundle, known: FoundFacts | None) -> Bundle:
         """Keep ``facts``; when they changed, have the bundle rendered with them."""
-        encoded = msgspec.Raw(msgspec.json.encode(facts, order="deterministic"))
-        changed = known is None or known.encoded != encoded
-        sent = known is not None and known.sent and not changed
-        found = _FoundFacts(time.time(), encoded, sent)
+        found, changed = found_now(facts, known)
         self._keep_facts(found)
         if not changed:
             return bundle
         self._send_facts(found)
         return self.source.bundle()
 
-    def _send_facts(self, found: _FoundFacts | None) -> None:
+    def _send_facts(self, found: FoundFacts | None) -> None:
         if found is None or found.sent:
             self._unsent = False
             return
@@ -413,20 +358,9 @@ class NodeRunner:
         # A site's tree is told of them for this process; a store that comes later has yet to hear.
         self._keep_facts(msgspec.structs.replace(found, sent=self.source.collects))
 
-    def _facts(self) -> _FoundFacts | None:
-        try:
-            found = typed.decode((self.state / "facts.json").read_bytes(), _FoundFacts)
-            if not found.sent:
-                typed.decode(found.encoded, Facts)  # what is to be sent must be facts
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
-        return found
-
-    def _keep_facts(self, found: _FoundFacts) -> None:
-        if self._dry:
-            return
-        # The device tells them again, should a power cut lose them.
-        replace(self.state / "facts.json", msgspec.json.encode(found), durable=False)
+    def _keep_facts(self, found: FoundFacts) -> None:
+        if not self._dry:
+            FactsFile(self.state).store(found)
 
     def _failed(
         self, started: float, error: RackwrightError, masker: Masker, why_run: bool
@@ -446,7 +380,3 @@ class NodeRunner:
             kind=kind,  # type: ignore[arg-type]
             asked=not isinstance(error, NotAsked),
         )
-
-
-def _owned(ledger: Ledger) -> frozenset[tuple[str, bool]]:
-    return frozenset((address, entry.made) for address, entry in ledger.entries.items())

@@ -34,6 +34,10 @@ class NotThere(NotAllowed, Unknown):
     """The store knows no such node, host or report."""
 
 
+class NotAdmin(NotAllowed, Unknown):
+    """The credential that was given is not the admin's, or the store is not one."""
+
+
 class Unfit(Permanent):
     """The store will never take what was sent, whoever sends it."""
 

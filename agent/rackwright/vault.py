@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rackwright.model.errors import InputError, Problem
+from rackwright.model.secret import SHORT
+
+log = logging.getLogger(__name__)
 
 SETTLED = 2.0
 """Seconds after which a file's time can be trusted to tell that it has changed."""
@@ -17,6 +22,8 @@ _lock = threading.Lock()
 _kept: dict[Path, tuple[str, dict[str, str]]] = {}
 """By path: what the files looked like, and what they held. The many nodes of a delegate, which run
 at once, share what one of them has read."""
+_told: dict[Path, set[str]] = {}
+"""By path: the names of secrets that were warned of."""
 
 
 def read_secrets(path: Path | None) -> dict[str, str]:
@@ -35,7 +42,24 @@ def read_secrets(path: Path | None) -> dict[str, str]:
         if not now or now != seen:
             found = _read(path)
             _kept[path] = (now, found)
+            _warn_of_short(path, found)
         return found
+
+
+def _warn_of_short(path: Path, found: Mapping[str, str]) -> None:
+    """Once a process: devices may ask for no better, so they are not refused."""
+    short = {name for name, value in found.items() if 0 < len(value.strip()) < SHORT}
+    told = _told.setdefault(path, set())
+    if short - told:
+        names = ", ".join(sorted(short - told))
+        log.warning(
+            "%s: shorter than %d characters, which anybody guesses, and masked only where it stands by "
+            "itself: %s",
+            path,
+            SHORT,
+            names,
+        )
+        told |= short
 
 
 def _look(path: Path) -> str | None:

@@ -72,6 +72,8 @@ class NodeDocument(Document):
     """It has a `reach`, be it a wrong one."""
     links: tuple[LinkEnd, ...] = ()
     within: Place | None = None
+    placed: bool = True
+    """Its links and its place could be read, as far as it has any."""
     networks: tuple[str, ...] = ()
     serial: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

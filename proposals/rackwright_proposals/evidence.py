@@ -277,7 +277,7 @@ def _state(case: _Case, nodes: Mapping[str, Node], at: Mapping[str, float]) -> L
         peer_port=wire.far[1],
         state=state,
         trust=wire.trust,
-        evidence=_evidence(shown, at),
+        evidence=_strange(shown, at) if state == "unseen" else _evidence(shown, at),
         how=shown[0].how if shown else "",
         reason=_UNSEEABLE.get(kind, "") if state == "unseen" else "",
         aged=tuple(sorted(speaking)) if timed else (),
@@ -347,6 +347,15 @@ def _is_loose(one: Sighting, wires: Wires) -> bool:
 def _strongest(sightings: Iterable[Sighting]) -> list[Sighting]:
     """The surest first."""
     return sorted(sightings, key=lambda one: (-one.rank, one.says))
+
+
+def _strange(sightings: Iterable[Sighting], at: Mapping[str, float]) -> tuple[Evidence, ...]:
+    """Of what no node of the site is known by, which leaves a link unseen."""
+    return tuple(
+        msgspec.structs.replace(known, says=f"{known.says}: no node is known by that {one.mark}")
+        for one in dict.fromkeys(sightings)
+        for known in _evidence([one], at)
+    )
 
 
 def _evidence(sightings: Iterable[Sighting], at: Mapping[str, float]) -> tuple[Evidence, ...]:

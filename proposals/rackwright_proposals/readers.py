@@ -168,7 +168,11 @@ def _read_node(name: str, document: Map, commit: str, problems: Problems) -> Nod
     of = f"node {name!r}"
     if name in TAKEN:
         problems.add(f"no node can be called {name!r}", document.mark, TAKEN[name])
+    before = len(problems)
     labels = _read_labels(of, document, problems)
+    links = _read_links(of, document, problems)
+    within = _read_within(of, document, problems)
+    placed = len(problems) == before
     kind = ""
     if "type" in document:
         kind = as_text(f"type of {of}", document["type"], document.at("type"), problems)
@@ -194,8 +198,9 @@ def _read_node(name: str, document: Map, commit: str, problems: Problems) -> Nod
         reach=ways,
         reach_marks=marks,
         reached="reach" in document,
-        links=_read_links(of, document, problems),
-        within=_read_within(of, document, problems),
+        links=links,
+        within=within,
+        placed=placed,
         networks=as_texts("offers", offers, "networks", problems),
         serial=as_texts("offers", offers, "serial", problems),
         labels=labels,
@@ -318,7 +323,10 @@ def _read_proposal(name: str, document: Map, commit: str, problems: Problems) ->
     of = f"proposal {name!r}"
     check_keys("a proposal", document, PROPOSAL_KEYS, problems)
     deploy = as_map(of, document, "deploy", problems)
-    if not deploy and not isinstance(document.get("deploy"), (str, Seq)):
+    misspelt = any(
+        nearest(key, PROPOSAL_KEYS) == "deploy" for key in document if key not in PROPOSAL_KEYS
+    )
+    if not deploy and not misspelt and isinstance(document.get("deploy", deploy), Map):
         problems.add(
             f"{of} deploys nothing",
             document.at("deploy"),

@@ -89,7 +89,7 @@ def resolve_site(
         cabling = old.cabling
     else:
         cabling = connect(linked, commit, problems)
-    cabled = len(problems) == before
+    cabled = len(problems) == before and all(node.placed for node in nodes.values())
     reach = reach_with_hosts(nodes)
     made = {
         name: Node(

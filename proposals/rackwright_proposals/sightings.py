@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from rackwright.model.facts import FoundLink
 from rackwright.model.site import Node
-from rackwright_proposals.identities import Asking
+from rackwright_proposals.identities import Asking, is_mac
 
 End = tuple[str, str]
 """Node and port."""
@@ -22,6 +22,8 @@ tables leave such ports out by the same number)."""
 _RANK = {"mac": 1}
 """A MAC address is seen through unmanaged switches; LLDP, serial numbers and sessions are not."""
 _BY = {"lldp": "LLDP", "mac": "MAC address", "slot": "serial number", "iqn": "IQN"}
+
+_MARK = {"slot": "serial number", "iqn": "IQN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class Sighting:
         if not self.peer:
             return " ".join(filter(None, (self.raw.peer, self.raw.peer_port)))
         return f"{self.peer} {'/'.join(self.ports)}".strip()
+
+    @property
+    def mark(self) -> str:
+        """What kind of thing the far end is seen by."""
+        return "MAC address" if is_mac(self.raw.peer) else _MARK.get(self.how, "name")
 
     @property
     def says(self) -> str:

@@ -25,13 +25,13 @@ class AdminApi:
 
     async def hosts(self, request: Request) -> Response:
         self._callers.admin(request)
-        return json_response(self._service.hosts.data())
+        return json_response(self._service.hosts.views.data())
 
     async def drain(self, request: Request) -> Response:
         self._callers.admin(request)
         host = request.path_params["host"]
         asked = decode(await read_body(request, SMALL), Drained)
-        if host not in self._service.hosts.names:
+        if host not in self._service.hosts.places.names:
             raise HttpError(404, f"there is no host {host!r} in the site", "rackwright host list shows all")  # fmt: skip
         return json_response(await self._service.drain(host, asked.who, drain=asked.drain))
 
@@ -72,7 +72,10 @@ class AdminApi:
         asked = decode(await read_body(request, SMALL), Retire)
         if not service.known(node):
             raise HttpError(404, f"nothing is known of a node {node!r}", "rackwright node shows those of the site")  # fmt: skip
-        if asked.dry_run:
+        before = service.retired.get(node)
+        if before is not None:
+            retirement = before
+        elif asked.dry_run:
             retirement = service.would_retire(node, asked.who, asked.why)
         elif service.reported_lately(node) and not asked.force:
             raise HttpError(
@@ -82,7 +85,8 @@ class AdminApi:
             )
         else:
             retirement = await service.retire(node, asked.who, asked.why)
-        return json_response(msgspec.to_builtins(retirement))
+        already = before is not None
+        return json_response({**msgspec.to_builtins(retirement), "already": already})
 
     async def runs(self, request: Request) -> Response:
         self._callers.admin(request)

@@ -19,6 +19,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     node: str
     revision: str = ""
+    stands: str = ""
+    """The revision of the last run that had one: this one, or one before it that counted."""
     epoch: int = 0
     """Of the lease under which it was made, or the last before it; 0 without one."""
     clock: float = 0.0
@@ -75,9 +77,13 @@ def newest_of(last: RunSummary | None, epoch: int) -> float | None:
 
 def after(last: RunSummary | None, summary: RunSummary) -> RunSummary:
     """``summary``, which counts, as the run after ``last``."""
-    if last is None or summary.finished >= last.finished:
+    if last is None:
         return summary
-    return msgspec.structs.replace(summary, finished=last.finished + _NEXT)
+    return msgspec.structs.replace(
+        summary,
+        stands=summary.stands or last.stands,
+        finished=summary.finished if summary.finished >= last.finished else last.finished + _NEXT,
+    )
 
 
 def summarise(report: Report, received: float, epoch: int = 0) -> RunSummary:
@@ -91,6 +97,7 @@ def summarise(report: Report, received: float, epoch: int = 0) -> RunSummary:
         id=report.id,
         node=report.node,
         revision=report.revision,
+        stands=report.revision,
         epoch=epoch,
         started=min(report.started, received),
         finished=min(report.finished, received),

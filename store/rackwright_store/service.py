@@ -47,23 +47,23 @@ class Service:
         self.database = database
         self.following = following
         self.live = Live(
-            database.all_verified(),
-            database.all_ledgers(),
-            database.last_runs(),
-            database.all_standings(),
+            database.reports.all_verified(),
+            database.ledgers.all(),
+            database.reports.last_runs(),
+            database.reports.all_standings(),
         )
-        self.live.retired = self.retired = database.all_retired()
+        self.live.retired = self.retired = database.enrolments.all_retired()
         self.live.care.spell(compiler.spelling)
-        facts = {node: typed.decode(body, Facts) for node, body in database.all_facts().items()}
+        facts = {node: typed.decode(body, Facts) for node, body in database.facts.all().items()}
         self.revisions: Revisions[Any] = Revisions(
             compiler, facts, live=self.live, record=self._record, keep=following.keep
         )
-        self.revisions.found_at.update(database.facts_at())
-        self.credentials = auth.Credentials(admin_hash, database.all_credentials())
+        self.revisions.found_at.update(database.facts.found_at())
+        self.credentials = auth.Credentials(admin_hash, database.enrolments.all_credentials())
         self.hosts = Hosts(
             self.live,
-            database.all_leases(),
-            database.all_drains(),
+            database.leases.all(),
+            database.leases.all_drains(),
             self.retired,
             ttl=self._ttl,
             origin=self._origin,
@@ -77,7 +77,7 @@ class Service:
 
     async def start(self) -> None:
         """Put the last good revision in force, and begin to follow the branch."""
-        last = self.database.last_accepted()
+        last = self.database.revisions.last_accepted()
         if last is not None:
             await self.following.restore(last, self.revisions)
         if self.revisions.compiled is None:
@@ -94,7 +94,7 @@ class Service:
     async def stop(self) -> None:
         """Finish what is being written, and close everything."""
         self.let_go()
-        self.hosts.close()
+        self.hosts.places.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -122,7 +122,7 @@ class Service:
         given = self.hosts.ask(subject, process, want, release)
         unsaved = self.hosts.leases.unsaved({*want, *release})
         if unsaved:
-            await self.threads.write(lambda: self.database.put_leases(unsaved))
+            await self.threads.write(lambda: self.database.leases.put(unsaved))
             self.hosts.leases.saved(unsaved)
         for node in given.held:
             self.heard_from(node)
@@ -132,17 +132,18 @@ class Service:
         """Whether ``subject`` held the lease of ``node`` under this epoch."""
         return (
             bool(epoch)
-            and await self.threads.read(lambda: self.database.granted(node, epoch)) == subject
+            and await self.threads.read(lambda: self.database.leases.granted(node, epoch))
+            == subject
         )
 
     async def drain(self, host: str, who: str, *, drain: bool) -> dict[str, Any]:
         """``host`` is to hold nothing, or may again. Returns how it is doing now."""
-        known = self.hosts.draining.get(host)
+        known = self.hosts.places.draining.get(host)
         wanted = (known or Drain(at=time.time(), who=who)) if drain else None
         if wanted != known:
-            await self.threads.write(lambda: self.database.put_drain(host, wanted))
-            self.hosts.drain(host, wanted)
-        return self.hosts.host_data(host)
+            await self.threads.write(lambda: self.database.leases.put_drain(host, wanted))
+            self.hosts.places.drain(host, wanted)
+        return self.hosts.views.host_data(host)
 
     async def put_facts(self, node: str, body: bytes, facts: Facts) -> str:
         """Keep a node's facts and render with them. Returns the ETag of its bundle now; empty
@@ -150,7 +151,7 @@ class Service:
         now = time.time()
         if self.revisions.facts.get(node) != facts:
             async with self._turn(node):
-                await self.threads.write(lambda: self.database.put_facts(node, body, now))
+                await self.threads.write(lambda: self.database.facts.put(node, body, now))
             self.revisions.found_at[node] = now
             await self.revisions.put_facts(node, facts)
         else:
@@ -161,7 +162,7 @@ class Service:
     async def _confirm_facts(self, node: str, at: float) -> None:
         """A node's facts were found again at ``at``, as they are known."""
         if at > self.revisions.found_at.get(node, at):
-            await self.threads.write(lambda: self.database.confirm_facts(node, at))
+            await self.threads.write(lambda: self.database.facts.confirm(node, at))
             await self.revisions.confirm_facts(node, at)
 
     async def put_ledger(
@@ -174,7 +175,7 @@ class Service:
             if self.live.ledgers.get(node) == body:
                 return
             begun = under_way(body) & self.live.verified.get(node, {}).keys()
-            await self.threads.write(lambda: self.database.put_ledger(node, body, now, begun))
+            await self.threads.write(lambda: self.database.ledgers.put(node, body, now, begun))
             self.live.note_ledger(node, body, rests)
 
     async def post_outrun(self, body: bytes, report: Report, epoch: int = 0) -> None:
@@ -182,7 +183,7 @@ class Service:
         summary = summarise(report, time.time(), epoch)
         async with self._turn(report.node):
             await self.threads.write(
-                lambda: self.database.put_report(
+                lambda: self.database.reports.put(
                     summary, body, set_verified={}, clear_verified=(), outrun=True
                 )
             )
@@ -206,7 +207,7 @@ class Service:
             if standing is not None:
                 summary = after(last, summary)
             kept = await self.threads.write(
-                lambda: self.database.put_report(
+                lambda: self.database.reports.put(
                     summary,
                     body,
                     set_verified=came.set,
@@ -217,14 +218,14 @@ class Service:
             if kept:
                 self.live.note_run(summary, came, standing)
                 if host and standing is not None:
-                    self.hosts.note_report(host, report)
+                    self.hosts.places.note_report(host, report)
         await self._confirm_facts(report.node, min(report.facts_at, received))
 
     async def add_token(self, nodes: Collection[str], ttl: float) -> tuple[str, float]:
         """A new enrolment token, good once for each of ``nodes``, and when it expires."""
         token, now = auth.new_secret(), time.time()
         await self.threads.write(
-            lambda: self.database.add_tokens(auth.hashed(token), nodes, now + ttl, now)
+            lambda: self.database.enrolments.add_tokens(auth.hashed(token), nodes, now + ttl, now)
         )
         return token, now + ttl
 
@@ -234,14 +235,14 @@ class Service:
         found = auth.hashed(credential)
         async with self._turn(node):
             good = await self.threads.write(
-                lambda: self.database.enrol(auth.hashed(token), node, found, now)
+                lambda: self.database.enrolments.enrol(auth.hashed(token), node, found, now)
             )
             if not good:
                 return None
             self.credentials.replace(node, found)
             if self.retired.pop(node, None) is not None:
                 self.live.rejoin(node)
-                self.hosts.refresh()
+                self.hosts.places.refresh()
         return credential
 
     def known(self, node: str) -> bool:
@@ -269,14 +270,17 @@ class Service:
         return Retirement(node=node, at=time.time(), who=who, why=why, released=released)
 
     async def retire(self, node: str, who: str, why: str) -> Retirement:
-        """``node`` is gone for good: end its credential and its tokens, and release what it held."""
+        """``node`` is gone for good: end its credential and its tokens, and release what it held. Of
+        one that was retired already what was said then stays."""
         async with self._turn(node):
+            if before := self.retired.get(node):
+                return before
             retirement = self.would_retire(node, who, why)
             self.credentials.end(node)
-            await self.threads.write(lambda: self.database.retire(retirement))
+            await self.threads.write(lambda: self.database.enrolments.retire(retirement))
             self.retired[node] = retirement
             self.live.retire(node)
-            self.hosts.refresh()
+            self.hosts.places.refresh()
         return retirement
 
     def _ttl(self) -> float:
@@ -288,7 +292,7 @@ class Service:
         return None if compiled is None else self.revisions.compiler.origin(compiled, node)
 
     async def _record(self, revision: Revision) -> None:
-        await self.threads.write(lambda: self.database.add_revision(revision))
+        await self.threads.write(lambda: self.database.revisions.add(revision))
 
     def _turn(self, node: str) -> asyncio.Lock:
         """What is written of one node is written in the order in which it changes our memory."""

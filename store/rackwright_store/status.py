@@ -110,7 +110,7 @@ def node_status(
         "at": at.holder if at.holder != bundle.node.name else "",
         "placed": at.host,
         "state": state,
-        "revision": last.revision if last else "",
+        "revision": last.stands if last else "",
         "current": commit,
         "pending": commit if waiting else "",
         "outstanding": len(waiting),

@@ -128,16 +128,16 @@ class Views:
 
     async def runs(self, node: str, limit: int) -> list[dict[str, Any]]:
         """The newest runs of one node, or of all."""
-        found = await self._threads.read(lambda: self._database.runs(node, limit))
+        found = await self._threads.read(lambda: self._database.reports.runs(node, limit))
         return [_run_data(summary) for summary in found]
 
     async def report(self, node: str, identity: str) -> bytes | None:
         """One whole report (JSON)."""
-        return await self._threads.read(lambda: self._database.report(node, identity))
+        return await self._threads.read(lambda: self._database.reports.get(node, identity))
 
     async def history(self, limit: int) -> list[dict[str, Any] | None]:
         """What came of the newest commits."""
-        found = await self._threads.read(lambda: self._database.revisions(limit))
+        found = await self._threads.read(lambda: self._database.revisions.newest(limit))
         return [status.revision_data(revision) for revision in found]
 
     def links(self) -> list[dict[str, Any]]:
@@ -154,8 +154,9 @@ class Views:
         """Where a value of a node came from. Raises InputError when there is no such thing."""
         compiled, compiler = self._revisions.compiled, self._revisions.compiler
         managed = path.removeprefix("delegate/")
-        if managed != path and node in self._hosts.names:
-            there, why = self._hosts.whereabouts(managed), self._hosts.why_there(managed)
+        if managed != path and node in self._hosts.places.names:
+            seen = self._hosts.views
+            there, why = seen.whereabouts(managed), seen.why_there(managed)
             origin = None if compiled is None else compiler.origin(compiled, managed)
             return why_delegate(node, managed, self._live.bundle(node), origin, there, why)
         return compiler.why(compiled, node, path)
@@ -192,13 +193,13 @@ class Views:
             silent=now - max(self._last_heard(name), self._started),
             enrolled=self._enrolled(name),
             retired=name in self._retired,
-            at=self._hosts.whereabouts(name),
+            at=self._hosts.views.whereabouts(name),
             facts_problem=str(problems[0]) if problems else "",
         )
 
     def _enrolled(self, name: str) -> bool:
         """Whether there is an agent for ``name``: its own, or that of the host where it is placed."""
-        return self._credentials.enrolled(self._hosts.target(name) or name)
+        return self._credentials.enrolled(self._hosts.places.target(name) or name)
 
     def _last_heard(self, name: str) -> float:
         last = self._live.last_runs.get(name)
@@ -233,7 +234,7 @@ class Views:
 
 
 def _run_data(summary: Any) -> dict[str, Any]:
-    names = [name for name in summary.__struct_fields__ if name != "clock"]
+    names = [name for name in summary.__struct_fields__ if name not in ("clock", "stands")]
     fields = {name: getattr(summary, name) for name in names}
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()

@@ -14,6 +14,8 @@ import pytest
 from rackwright.engine.files import run_lock
 from rackwright.engine.ledger import Entry, Ledger, LedgerFile
 from rackwright.engine.spool import Spool, new_id
+from rackwright.keeper import Claim
+from rackwright.leasing import Lease
 from rackwright.loop import Loop, Pace
 from rackwright.model.bundle import Gates
 from rackwright.model.errors import NotAsked, Permanent, Unreachable
@@ -88,6 +90,21 @@ def test_a_mirror_whose_answer_was_lost_is_made_up_for(
     runner.catch_up()
     assert source.ledger == before
     assert not runner.behind
+
+
+def test_a_new_tenure_mirrors_anew(tmp_path: Path) -> None:
+    """Nobody knows what became of the copy in between."""
+    claim = Claim("dev1", tmp_path / "dev1")
+    runner, source, _ = rig(tmp_path, declare("thing/a"), claim=claim)
+    claim.lease = Lease("dev1", 1, 1.0, lambda: 0.0)
+    assert runner.run().exit_code == 0
+    mirrored, source.ledger = source.ledger, None
+    runner.run()
+    assert source.ledger is None, "it has it"
+    claim.lease = Lease("dev1", 2, 1.0, lambda: 0.0)
+    runner.run()
+    assert source.ledger is not None
+    assert source.ledger == mirrored
 
 
 def test_a_killed_agent_mirrors_when_it_starts_again(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -52,7 +54,7 @@ def test_a_demo_that_is_kept_runs_on_until_it_is_interrupted(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(demo, "LOOK", 0.01)
-    monkeypatch.setattr(demo.Rack, "_check_parts", check)
+    monkeypatch.setattr(demo.Processes, "check", check)
     before = signal.getsignal(signal.SIGINT)
     try:
         demo.Rack(tmp_path).stay()
@@ -75,10 +77,15 @@ def test_no_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 class Hosts:
     """A store that drains admin1, whose nodes can be nowhere else."""
 
-    def __init__(self, *, interrupted: bool = False) -> None:
-        self.interrupted = interrupted
+    def __init__(self, *, interrupted: bool = False, only: tuple[str, ...] = ()) -> None:
+        self.interrupted, self.only = interrupted, only
+        self.asked: list[bool] = []
+
+    def hosts(self) -> dict[str, Any]:
+        return {"hosts": [{"host": "admin1", "only": list(self.only)}]}
 
     def drain(self, name: str, _who: str, *, drain: bool) -> dict[str, Any]:
+        self.asked.append(drain)
         if self.interrupted:
             raise KeyboardInterrupt
         stuck = [{"node": "sw-a1", "why": "its only host admin1 is draining"}] if drain else []
@@ -98,6 +105,49 @@ def test_who_leaves_while_the_store_is_asked_to_drain_is_told_what_may_go_on(
     done = drained(monkeypatch, Hosts(interrupted=True), "drain", "admin1")
     assert isinstance(done.exception, click.Abort)
     assert "`rackwright host resume admin1` ends that" in done.output
+
+
+ALONE = "no other live host can reach pdu-a1, sw-a1: nobody converges what admin1 lets go of\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "terminal", "answer", "asked", "drains"),
+    [
+        ((), True, "n\n", True, False),
+        ((), True, "y\n", True, True),
+        (("--yes",), True, "", False, True),
+        ((), False, "", False, True),
+    ],
+)
+def test_draining_the_last_host_of_some_nodes_is_asked_about_on_a_terminal(
+    words: tuple[str, ...],
+    terminal: bool,
+    answer: str,
+    asked: bool,
+    drains: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    store = Hosts(only=("pdu-a1", "sw-a1"))
+    monkeypatch.setattr(host, "connect", lambda *_: store)
+    monkeypatch.setattr(host, "on_terminal", lambda: terminal)
+    monkeypatch.setattr(host, "sys", SimpleNamespace(stdin=Terminal()))
+    done = CliRunner().invoke(
+        group, ["host", "drain", "admin1", *words], input=answer, standalone_mode=False
+    )
+    assert ALONE in done.output
+    assert ("Drain admin1 all the same?" in done.output) is asked
+    assert store.asked == ([True] if drains else [])
+    assert isinstance(done.exception, click.Abort) is not drains
+
+
+def test_draining_a_host_that_others_can_stand_in_for_asks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "no other live host" not in drained(monkeypatch, Hosts(), "drain", "admin1").output
 
 
 def test_what_nobody_converges_any_more_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from rackwright.model.address import Address
 from rackwright.model.errors import Permanent
 from rackwright.model.resource import Resource
 from rackwright.model.secret import MASK, Masker
+from rackwright.vault import read_secrets
 
 from .memory import Device, Memory, Thing, bundle, declare, thing
 from .test_converge import run, states
@@ -102,3 +103,35 @@ def test_a_value_that_breaks_a_limit_is_not_quoted(tmp_path: Path) -> None:
     report = run(file, device, wanted, provider=Narrow(), secrets={"pw": "it's\\hunter2"})
     assert states(report) == {"thing/a": "refused"}
     assert report.outcomes[0].why == f'note "{MASK}" is too long'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("example.org", "example.org"),
+        ("community x ro", f"community {MASK} ro"),
+        ("x", MASK),
+        ("password='x'", f"password='{MASK}'"),
+        ("snmp://x@10.0.0.1/", f"snmp://{MASK}@10.0.0.1/"),
+        ("exit\nx\r\n", f"exit\n{MASK}\r\n"),
+        (repr("exit\nx\r\n"), repr(f"exit\n{MASK}\r\n")),
+    ],
+)
+def test_a_short_secret_is_masked_where_it_stands_by_itself(text: str, shown: str) -> None:
+    assert Masker(["x"]).text(text) == shown
+    # Beside a longer one that has it within.
+    assert Masker(["x", "x-rays"]).text(f"{text} x-rays") == f"{shown} {MASK}"
+    assert Masker(["long"]).text("prolonged") == f"pro{MASK}ed"
+
+
+def test_short_secrets_are_warned_of_once_by_their_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "secrets"
+    path.write_text("pin: q7\nempty: ''\nlong: q7q7\n")
+    path.chmod(0o600)
+    for _ in range(3):
+        assert read_secrets(path)["pin"] == "q7"
+    (said,) = caplog.messages
+    assert said.endswith("by itself: pin")
+    assert "q7" not in said.removeprefix(str(path))

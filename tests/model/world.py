@@ -123,8 +123,8 @@ class World:
             service = Service(database, _Following(), Compiler(), "")  # type: ignore[arg-type]
             service.hosts = Hosts(
                 service.live,
-                database.all_leases(),
-                database.all_drains(),
+                database.leases.all(),
+                database.leases.all_drains(),
                 service.retired,
                 ttl=service._ttl,
                 origin=service._origin,
@@ -145,7 +145,7 @@ class World:
         self.do(self.service.stop())
         self.service = self._start()
         self.checks.restarted()
-        last = self.service.database.last_accepted()
+        last = self.service.database.revisions.last_accepted()
         if last is not None:
             self.do(self.service.revisions.offer(last.commit, self.files, restored=last))
 

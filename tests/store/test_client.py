@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rackwright.client import AdminClient, StoreClient, Watch
-from rackwright.model.errors import NotAsked, Permanent
+from rackwright.model.errors import NotAsked, Permanent, Unknown
 from rackwright.model.facts import Facts
 from rackwright.model.report import Report
 from rackwright.store_http import NotAllowed, NotThere, Unfit, WatchRefused
@@ -97,6 +97,18 @@ def test_answers_become_errors(peer: Any, status: int, body: bytes, error: Any, 
         StoreClient(peer.url).bundle("n", "credential")
     assert type(caught.value) is error
     assert len(peer.seen) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_admin_credential_is_wrong_input(peer: Any, status: int) -> None:
+    peer.status, peer.body = status, b'{"error": "no", "hint": "look there"}'
+    admin = AdminClient(peer.url, "credential")
+    for call in (admin.status, admin.links, lambda: admin.retire("n"), lambda: admin.drain("n", "me", drain=True), lambda: admin.create_token(["n"])):  # fmt: skip
+        with pytest.raises(Unknown, match=r"no \(look there\)"):
+            call()
+    peer.status, peer.body = 404, b'{"error": "no such node", "hint": ""}'
+    with pytest.raises(NotThere):
+        admin.node("n")
 
 
 def test_nobody_there() -> None:

@@ -16,6 +16,7 @@ from rackwright_store.gates import gates_of, rests_of, wants_of
 from rackwright_store.runs import (
     RunSummary,
     address_problem,
+    after,
     newest_of,
     summarise,
     verification,
@@ -207,6 +208,25 @@ def run(**more: Any) -> RunSummary:
 )
 def test_one_word_for_a_node(last: RunSummary | None, silent: float, state: str) -> None:
     assert node_state(last, silent=silent) == state
+
+
+def test_a_node_stands_at_the_last_revision_that_a_run_had() -> None:
+    first = summarise(report(revision="c1"), 100.0)
+    away = after(first, summarise(report(kind="unreachable", error="no route"), 200.0))
+    still = after(away, summarise(report(kind="unreachable", error="no route"), 300.0))
+    about = node_status(
+        bundle("sw1", {}),
+        still,
+        {},
+        heard=0.0,
+        silent=0.0,
+        enrolled=True,
+        commit="c2",
+        facts_problems=(),
+    )
+    assert (about["state"], about["revision"]) == ("unreachable", "c1")
+    assert still.revision == ""
+    assert after(still, summarise(report(revision="c2"), 400.0)).stands == "c2"
 
 
 def test_a_rack_is_a_place() -> None:

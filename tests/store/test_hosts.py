@@ -455,6 +455,7 @@ def test_drain_and_resume(repo: Repository, tmp_path: Path) -> None:
         shown = cli(store, "host", "show", "admin1").output
         assert re.search(r"^sw2 +held +1 .*pinned there by ssh at admin1$", shown, re.M), shown
         assert cli(store, "host", "show", "web1").exception
+        assert [item["only"] for item in store.admin.hosts()["hosts"]] == [["sw2"], []]
 
         drained = cli(store, "host", "drain", "admin2", "--timeout", "0.1")
         assert drained.return_value == 3
@@ -467,12 +468,13 @@ def test_drain_and_resume(repo: Repository, tmp_path: Path) -> None:
         )
         assert one.told() == ["sw1", "sw2"]
         one.ask("sw1", "sw2")
+        assert [item["only"] for item in store.admin.hosts()["hosts"]] == [["sw1", "sw2"], []]
         assert re.search(r"^admin2 +drained +0 of 0 ", cli(store, "host", "list").output, re.M)
 
         one.ask(release={"sw2": one.held["sw2"]})
         drained = cli(store, "host", "drain", "admin1", "--timeout", "0.1", "--json")
         assert drained.return_value == 3
-        assert json.loads(drained.output)["nodes"][0]["state"] == "leaving"
+        assert json.loads(drained.stdout)["nodes"][0]["state"] == "leaving"
         one.ask(release=one.held)
         drained = cli(store, "host", "drain", "admin1")
         assert drained.return_value == 3

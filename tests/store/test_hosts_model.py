@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,6 +19,7 @@ from rackwright.model.site import Node, Way
 from rackwright_store.hosts import Hosts, Want
 from rackwright_store.live import Live
 from rackwright_store.records import Drain
+from rackwright_store.unasked import TAKEOVER
 
 HOSTS = ("h1", "h2", "h3")
 NODES = {
@@ -132,7 +134,7 @@ class Whatever(RuleBasedStateMachine):
             self.drained[host] = Drain(at=1.0, who="me")
         else:
             self.drained.pop(host, None)
-        self.hosts.drain(host, self.drained.get(host))
+        self.hosts.places.drain(host, self.drained.get(host))
 
     @rule(node=st.sampled_from(sorted(NODES)), reached=st.booleans())
     def a_run_is_reported(self, node: str, reached: bool) -> None:
@@ -140,7 +142,7 @@ class Whatever(RuleBasedStateMachine):
         if host:
             kind: Any = "" if reached else "unreachable"
             report = Report(id="r", node=node, started=1.0, finished=2.0, kind=kind, error=kind)
-            self.hosts.note_report(host, report)
+            self.hosts.places.note_report(host, report)
 
     @rule(nodes=st.frozensets(st.sampled_from(sorted(NODES))))
     def a_commit(self, nodes: frozenset[str]) -> None:
@@ -166,7 +168,7 @@ class Whatever(RuleBasedStateMachine):
         assert all(held[node] in NODES[node] for node in self.nodes), held
         assert all(node in self.told(host) for node, host in held.items())
         # Trouble elsewhere that nobody has cleared may keep it from being even.
-        if not any(self.hosts._troubles.values()) and self.nodes >= {"any1", "any2", "any3"}:
+        if not any(self.hosts.places.troubles.values()) and self.nodes >= {"any1", "any2", "any3"}:
             load = Counter(held.values())
             assert max(load[host] for host in HOSTS) - min(load[host] for host in HOSTS) <= 1
 
@@ -184,14 +186,14 @@ class Whatever(RuleBasedStateMachine):
     def what_the_time_changes_has_been_changed(self, seconds: float) -> None:
         # A rule, not an invariant: to place anew sets the timers that might be missing.
         self.time_passes(seconds)
-        before, data = {host: self.told(host) for host in HOSTS}, self.hosts.data()
-        self.hosts.refresh()
+        before, data = {host: self.told(host) for host in HOSTS}, self.hosts.views.data()
+        self.hosts.places.refresh()
         assert {host: self.told(host) for host in HOSTS} == before
-        assert _timeless(self.hosts.data()) == _timeless(data)
+        assert _timeless(self.hosts.views.data()) == _timeless(data)
 
     @invariant()
     def what_is_shown_is_what_is(self) -> None:
-        data = self.hosts.data()
+        data = self.hosts.views.data()
         for item in data["hosts"]:
             held = {node["node"] for node in item["nodes"] if node["epoch"] is not None}
             assert held == {
@@ -228,8 +230,43 @@ def test_the_next_host_tries_when_its_time_has_come() -> None:
         rack.a_run_is_reported("two", reached=False)
         rack.time_passes(14.0)
     assert len(set(tried[:2])) == 2
-    assert rack.hosts.target("two") == tried[2]
+    assert rack.hosts.places.target("two") == tried[2]
     rack.a_host_asks("h1", lets_go=False)
     rack.a_host_asks("h2", lets_go=False)
     rack.time_passes(1.1)
-    assert rack.hosts.target("two") not in ("", tried[2])
+    assert rack.hosts.places.target("two") not in ("", tried[2])
+
+
+def test_what_its_host_leaves_out_goes_elsewhere_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.TTL", 10 * TAKEOVER)  # nothing else wakes the store meanwhile
+    rack = Whatever()
+    rack.begin()
+    rack.a_commit(frozenset({"two"}))
+    for host in ("h1", "h2", "h1", "h2"):
+        rack.a_host_asks(host, lets_go=False)
+    here = rack.hosts.places.target("two")
+    rack.time_passes(TAKEOVER + 1)
+    assert rack.hosts.places.target("two") == here
+    rack.hosts.ask(here, "p0", {}, {})
+    rack.time_passes(TAKEOVER + 1)
+    assert rack.hosts.places.target("two") == {"h1": "h2", "h2": "h1"}[here]
+
+
+def test_what_a_drained_host_alone_could_have_is_stuck_there() -> None:
+    rack = Whatever()
+    rack.begin()
+    rack.a_commit(frozenset({"pinned"}))
+
+    def stuck() -> dict[str, list[str]]:
+        hosts = rack.hosts.views.data()["hosts"]
+        return {host["host"]: [node["node"] for node in host["stuck"]] for host in hosts}
+
+    nothing: dict[str, list[str]] = {host: [] for host in HOSTS}
+    assert [item["node"] for item in rack.hosts.views.data()["unplaced"]] == ["pinned"]
+    assert stuck() == nothing
+    for host in HOSTS:
+        rack.a_host_asks(host, lets_go=True)
+    rack.somebody_drains("h3", drain=True)
+    assert stuck() == {**nothing, "h3": ["pinned"]}
+    rack.somebody_drains("h3", drain=False)
+    assert stuck() == nothing

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rackwright.model.lease import GRACE, Refused
-from rackwright_store.database import GRANTS_KEPT, Database
+from rackwright_store.database import Database
+from rackwright_store.kept.leases import GRANTS_KEPT
 from rackwright_store.leases import FORMER_KEPT, HIGHEST_BELIEVED, Ask, Lease, Leases, decide
 from rackwright_store.records import Drain
 from tests.tables import table
@@ -104,19 +105,20 @@ def test_the_database_keeps_leases_grants_and_drains(tmp_path: Path) -> None:
     lease = Lease(node="m", epoch=0, subject="h0", instance="i", process="p", since=5.0, ttl=15.0)
     for epoch in range(1, GRANTS_KEPT + 20):
         lease = msgspec.structs.replace(lease, epoch=epoch, subject=f"h{epoch}", released=True)
-        database.put_leases([lease])
-    database.put_leases([msgspec.structs.replace(lease, process="q")])
-    database.put_leases([msgspec.structs.replace(lease, node="n", epoch=3)])
-    database.put_drain("h1", Drain(at=1.0, who="me"))
-    database.put_drain("h2", Drain(at=1.0, who="me"))
-    database.put_drain("h2", None)
+        database.leases.put([lease])
+    database.leases.put([msgspec.structs.replace(lease, process="q")])
+    database.leases.put([msgspec.structs.replace(lease, node="n", epoch=3)])
+    database.leases.put_drain("h1", Drain(at=1.0, who="me"))
+    database.leases.put_drain("h2", Drain(at=1.0, who="me"))
+    database.leases.put_drain("h2", None)
     database.close()
     database = Database(tmp_path / "store.db")
-    kept = {lease.node: lease for lease in database.all_leases()}
+    kept = {lease.node: lease for lease in database.leases.all()}
     assert kept["m"] == msgspec.structs.replace(lease, process="q")
-    assert [database.granted("m", epoch) for epoch in (19, 20, 119, 120)] == ["", "h20", "h119", ""]
-    assert database.granted("n", 3) == "h119"
-    assert database.all_drains() == {"h1": Drain(at=1.0, who="me")}
+    granted = [database.leases.granted("m", epoch) for epoch in (19, 20, 119, 120)]
+    assert granted == ["", "h20", "h119", ""]
+    assert database.leases.granted("n", 3) == "h119"
+    assert database.leases.all_drains() == {"h1": Drain(at=1.0, who="me")}
     database.close()
 
 

@@ -344,6 +344,12 @@ def test_a_node_is_retired(repo: Repository, tmp_path: Path) -> None:
         assert [(gone["node"], gone["why"]) for gone in retired] == [("web1", "burnt")]
         assert retired[0]["who"]
         assert "web1 was retired by" in command(store, "status")[1]
+        for more in ("--yes",), ():
+            code, said = command(store, "node", "retire", "web1", *more, "--why", "sold")
+            assert code == 0
+            assert "web1 was retired already, by " in said
+            assert said.rstrip().endswith(": burnt")
+        assert store.admin.status()["retired"] == retired
     with running(repo.path, tmp_path / "data") as store:
         assert line(store, "web1")["state"] == "retired"
         store.agent("web1")

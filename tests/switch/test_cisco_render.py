@@ -231,8 +231,11 @@ def test_the_reason_names_the_ports() -> None:
     ports = [port(f"Gi1/0/{n}", mode="access", access_vlan=666) for n in range(1, 6)]
     why = vlan_in_use([vlan_gone(666)], {one.address: one for one in ports})
     assert why[Address("vlan", "666")] == (
-        "still carried untagged by Gi1/0/1, Gi1/0/2, Gi1/0/3 and 2 more"
+        "still carried untagged by Gi1/0/1, Gi1/0/2, Gi1/0/3 and 2 more: "
+        "declare those ports in another VLAN (access_vlan, native_vlan)"
     )
+    (one,) = vlan_in_use([vlan_gone(666)], {ports[0].address: ports[0]}).values()
+    assert one.endswith(": declare that port in another VLAN (access_vlan, native_vlan)")
 
 
 def test_sets_of_vlans_are_shown_in_one_spelling() -> None:

@@ -235,6 +235,11 @@ def test_what_a_store_is_asked(tmp_path: Path, forker: Forker) -> None:
             return json.loads(ended.out.read_text())
 
         assert answer("status")["nodes"][0]["state"] == "never seen"
+        wrong = tmp_path / "wrong.credential"
+        wrong.write_text("nobody's")
+        denied = forker.run("status", *admin[:3], str(wrong))
+        assert (denied.status, denied.out.read_text()) == (1, "")
+        assert "data directory" in denied.said()
         token = answer("token", "create", "web1")["token"]
         (tmp_path / "root").mkdir()
         where = ("--root", str(tmp_path / "root"), "--state", str(tmp_path / "state"))

@@ -185,12 +185,18 @@ def test_one_user_name_with_other_keys_on_each_device() -> None:
         def work(number: int) -> int:
             session = reach(
                 sims[number],
+                timeout=5.0,
                 **{**V3, "auth": f"auth-{number}-pass", "priv": f"priv-{number}-pass"},
             )
             for _ in range(10):
                 assert session.alive()
             with pytest.raises(Permanent):
-                reach(sims[number], retries=0, **{**V3, "auth": f"auth-{number + 1}-pass"})
+                reach(
+                    sims[number],
+                    timeout=5.0,
+                    retries=0,
+                    **{**V3, "auth": f"auth-{number + 1}-pass"},
+                )
             assert session.alive()
             session.close()
             return number

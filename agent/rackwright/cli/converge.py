@@ -26,6 +26,21 @@ if TYPE_CHECKING:
     from rackwright.source import Source
 
 
+def _left_at_once(command: Callable[..., int]) -> Callable[..., int]:
+    """A dry run, which Ctrl-C ends whatever it waits for: it has written nothing."""
+
+    @functools.wraps(command)
+    def dry_run(**given: Any) -> int:
+        try:
+            return command(**given)
+        except KeyboardInterrupt:
+            click.echo("stopped: nothing was written", err=True)
+            # A plain exit would wait for the threads that read devices.
+            os._exit(130)
+
+    return dry_run
+
+
 @click.command()
 @click.argument("nodes", nargs=-1, metavar="[NODE…]")
 @options.site(required=True)
@@ -47,6 +62,7 @@ if TYPE_CHECKING:
 @admin
 @options.verbose
 @options.as_json
+@_left_at_once
 def plan(
     nodes: tuple[str, ...],
     site: Path,

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets as tokens
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +17,8 @@ import click
 
 from rackwright.cli import options
 from rackwright.cli.ask import show_status
+from rackwright.cli.demo_processes import PATIENCE, Processes
+from rackwright.cli.demo_site import DemoSite, free_port
 from rackwright.cli.output import style_state
 from rackwright.engine.files import replace
 from rackwright.model.errors import Permanent, Unreachable
@@ -31,10 +28,7 @@ if TYPE_CHECKING:
 
 HOST = "admin1"
 SERVERS = (HOST, "web1", "web2")
-SERVING = ("sim", "store")
 SECRETS = ("sw-a1", "pdu-a1-auth", "pdu-a1-priv", "ch-a1", "san-a1", "chap-web1", "chap-web2")
-PATIENCE = 60.0
-"""Seconds for which each act may last; it takes a few."""
 LOOK = 1.0
 """Seconds between two looks at the processes of a rack that runs on."""
 
@@ -63,7 +57,7 @@ def demo(directory: Path | None) -> int:
                 raise Permanent(f"{directory} is not empty; give a new directory")
             base = directory.absolute()
         rack = Rack(base)
-        stack.callback(rack.end)
+        stack.callback(rack.processes.end)
         rack.prepare()
         rack.begin()
         rack.await_converged("the first converge", rack.commit)
@@ -101,10 +95,11 @@ class Rack:
     """A site in git, its simulated devices, a store, agents and a host's delegates: one process each."""
 
     def __init__(self, base: Path) -> None:
-        self.base, self.site = base, base / "site"
-        self._parts: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.base = base
+        self._site = DemoSite(base / "site")
+        self.processes = Processes(base)
         self.commit = ""
-        self._listen = f"127.0.0.1:{_free_port()}"
+        self._listen = f"127.0.0.1:{free_port()}"
         self._serving = False
         self._admin: AdminClient | None = None
 
@@ -121,42 +116,28 @@ class Rack:
     def prepare(self) -> None:
         """Make the site's repository from the lab example, with addresses that are free here."""
         say("A site in git, from the lab example")
-        if shutil.which("git") is None:
-            raise Permanent("git is needed: the store follows a git repository")
-        with as_file(files("rackwright_proposals")) as package:
-            inside = package / "examples" / "lab"
-            source = inside if inside.is_dir() else package.parent / "examples" / "lab"
-            shutil.copytree(source, self.site)
-        devices = self.site / "nodes" / "devices.yaml"
-        text = devices.read_text()
-        for port in (2222, 2223, 2224):
-            text = text.replace(f"port: {port}", f"port: {_free_port()}")
-        text = text.replace("port: 1161", f"port: {_free_port(socket.SOCK_DGRAM)}")
-        serial = str(self.base / "ttyUSB0")
-        devices.write_text(text.replace("/dev/ttyUSB0", serial))
-        _swap(self.site / "nodes" / "servers.yaml", "/dev/ttyUSB0", serial)
-        _swap(self.site / "proposals" / "admin-hosts.yaml", "127.0.0.1:8417", self._listen)
+        self._site.make(self.base / "ttyUSB0", self._listen)
         # CHAP wants at least twelve characters (RFC 7143, section 12.1.4), and letters and digits do.
         body = "".join(f"{name}: {tokens.token_hex(8)}\n" for name in SECRETS)
         replace(self.base / "state" / "secrets", body.encode())
         for server in SERVERS:
             (self.base / "root" / server / "etc").mkdir(parents=True)
             (self.base / "root" / server / "srv").mkdir()
-        self._git("init", "--quiet", "--initial-branch=main")
         self._save("The lab")
-        self._show_files()
+        for line in self._site.names():
+            click.echo(f"  {line}")
 
     def begin(self) -> None:
         """Start the devices, the store, the agents and the admin host's delegates."""
         say(f"Simulated devices, a store, three agents, and the delegates of {HOST}")
-        state = str(self.base / "state")
+        start, state = self.processes.start, str(self.base / "state")
         secrets = ("--secrets", f"{state}/secrets")
-        self._start(
-            "sim", "--site", str(self.site), *secrets, "--state", str(self.base / "devices"),
+        start(
+            "sim", "--site", str(self._site.folder), *secrets, "--state", str(self.base / "devices"),
             until="devices are up",
         )  # fmt: skip
-        self._start(
-            "store", "--site", str(self.site), "--listen", self._listen,
+        start(
+            "store", "--site", str(self._site.folder), "--listen", self._listen,
             "--data", str(self.base / "store"), until="store at ",
         )  # fmt: skip
         self._serving = True
@@ -164,9 +145,9 @@ class Rack:
         for server in SERVERS:
             root = ("--root", str(self.base / "root" / server))
             token = self.admin.create_token([server])["token"]
-            self._start("agent", "--node", server, *root, *reach, token=token, name=server)
+            start("agent", "--node", server, *root, *reach, token=token, name=server)
         # On a host of its own systemd does that: the role delegate-host installs the service.
-        self._start("delegates", "--node", HOST, *reach)
+        start("delegates", "--node", HOST, *reach)
 
     def show_places(self) -> None:
         """What the store has placed where."""
@@ -181,31 +162,10 @@ class Rack:
         say(
             "A change: web2 gets a VLAN and a volume of its own, and its slot more power. One commit"
         )
-        networks = self.site / "proposals" / "networks.yaml"
-        _edit(networks, "    666: {name: storage}\n", "    30: {name: backup}\n")
-        servers = self.site / "nodes" / "servers.yaml"
-        _swap(servers, "vlan: 20, address: 10.0.20.12/24", "vlan: 30, address: 10.0.30.12/24")
-        iqn = "iqn.2026-11.example.lab"
-        array = self.site / "proposals" / "storage.yaml"
-        _edit(
-            array,
-            "    data1: {size: 10GiB, thin: true}\n",
-            "    data2: {size: 20GiB, thin: true}\n",
-        )
-        _edit(
-            array,
-            f"    {iqn}:san-a1.web1: {{chap: web1}}\n",
-            f"    {iqn}:san-a1.web2: {{chap: web2}}\n",
-        )
-        _edit(array, "    web1: {secret: chap-web1}\n", "    web2: {secret: chap-web2}\n")
-        export = f"    data1:{iqn}:web1: {{target: '{iqn}:san-a1.web1', lun: 1}}\n"
-        _edit(array, export, export.replace("data1", "data2").replace("web1", "web2"))
-        name = f"  initiator: {iqn}:web2\n"
-        lun = f"{{array: san-a1, target: '{iqn}:san-a1.web2', lun: 1}}"
-        _edit(servers, name, f"  luns:\n    data2: {lun}\n")
-        blades = self.site / "proposals" / "blades.yaml"
-        _swap(blades, "priority: 5", "priority: 1")
-        self._git("diff", "--color=always" if _coloured() else "--color=never", "--unified=0", show=True)  # fmt: skip
+        self._site.change()
+        for line in self._site.diff(coloured=sys.stdout.isatty()):
+            if not click.unstyle(line).startswith(("diff ", "index ", "--- ")):
+                click.echo(f"  {line}")
         self._save("VLAN 30 and a volume for web2")
 
     def await_converged(self, what: str, commit: str) -> None:
@@ -222,7 +182,7 @@ class Rack:
                 if status and force == commit and nodes and not left:
                     return
                 tell(", ".join(f"{n['node']} {n['state']}" for n in left) or "the store")
-                self._check_parts()
+                self.processes.check()
                 if time.monotonic() > deadline:
                     if status:
                         show_status(status)
@@ -260,7 +220,7 @@ class Rack:
             )
         click.echo("  docs/writing-a-proposal.md                            how a site is written")
         if kept:
-            click.echo(f"  git -C {self.site} log, {self.base}/*.log, {self.base}/state")
+            click.echo(f"  git -C {self._site.folder} log, {self.base}/*.log, {self.base}/state")
 
     def stay(self) -> None:
         """Run on until Ctrl-C, to be looked at from another terminal."""
@@ -270,60 +230,12 @@ class Rack:
         click.echo(
             "  rackwright status; rackwright sequence; rackwright links; rackwright host list"
         )
-        click.echo(f"  change {self.site}, git commit, and: rackwright watch")
+        click.echo(f"  change {self._site.folder}, git commit, and: rackwright watch")
         interrupted = threading.Event()
         signal.signal(signal.SIGINT, lambda *_: interrupted.set())
         while not interrupted.wait(LOOK):
-            self._check_parts()
+            self.processes.check()
         click.echo("")
-
-    def end(self) -> None:
-        """Stop every process that we started: first who speaks to the store and to the devices, so
-        that the delegates give their leases back."""
-        served = [part for name, part in self._parts if name not in SERVING]
-        serving = [part for name, part in self._parts if name in SERVING]
-        for parts in (served, serving):
-            for part in parts:
-                part.terminate()
-            for part in parts:
-                try:
-                    part.wait(10)
-                except subprocess.TimeoutExpired:
-                    part.kill()
-                    part.wait()
-
-    def _start(self, *words: str, until: str = "", token: str = "", name: str = "") -> str:
-        """Start ``rackwright WORDS``; with ``until``, wait for that text in its output."""
-        log = self.base / f"{name or words[0]}.log"
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        if token:
-            environment["RACKWRIGHT_TOKEN"] = token
-        with log.open("wb") as output:
-            part = subprocess.Popen(
-                [sys.executable, "-c", "from rackwright.cli.main import main; main()", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=self.base,
-                # Ctrl-C at the terminal is ours to handle: we end the parts in order.
-                start_new_session=True,
-            )
-        self._parts.append((name or words[0], part))
-        click.echo(f"  rackwright {' '.join(words[:3])} …  pid {part.pid}")
-        deadline = time.monotonic() + PATIENCE
-        while until not in log.read_text(errors="replace"):
-            self._check_parts()
-            if time.monotonic() > deadline:
-                raise Permanent(f"`rackwright {words[0]}` did not start; see {log}")
-            time.sleep(0.05)
-        return log.read_text(errors="replace")
-
-    def _check_parts(self) -> None:
-        for name, part in self._parts:
-            if part.poll() is not None:
-                tail = (self.base / f"{name}.log").read_text(errors="replace")[-1500:]
-                raise Permanent(f"`{name}` ended by itself with {part.returncode}:\n{tail}")
 
     def _status(self) -> dict[str, Any] | None:
         try:
@@ -332,39 +244,9 @@ class Rack:
             return None
 
     def _save(self, message: str) -> None:
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", message)
-        self.commit = self._git("rev-parse", "HEAD")
+        self.commit = self._site.commit(message)
         if self._serving:
             self.admin.poke()
-
-    def _git(self, *words: str, show: bool = False) -> str:
-        environment = {
-            **os.environ,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "demo"),
-            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "demo@localhost"),
-        }
-        done = subprocess.run(
-            ["git", "--no-pager", *words],
-            cwd=self.site,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Permanent(f"git {words[0]}: {done.stderr.strip()}")
-        if show:
-            for line in done.stdout.splitlines():
-                if not click.unstyle(line).startswith(("diff ", "index ", "--- ")):
-                    click.echo(f"  {line}")
-        return done.stdout.strip()
-
-    def _show_files(self) -> None:
-        for line in self._git("ls-files").splitlines():
-            click.echo(f"  {line}")
 
 
 @contextmanager
@@ -382,28 +264,5 @@ def _waiting(what: str) -> Iterator[Callable[[str], None]]:
     click.echo(f"  {what} took {time.time() - began:.1f} s")
 
 
-def _coloured() -> bool:
-    return sys.stdout.isatty()
-
-
-def _free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _short(address: str) -> str:
     return address.replace("iqn.2026-11.example.lab:", "…:")
-
-
-def _edit(path: Path, after: str, line: str) -> None:
-    """Put ``line`` behind the line ``after``."""
-    _swap(path, after, after + line)
-
-
-def _swap(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    if old not in text:
-        raise Permanent(f"{path} is not as the demo knows it: {old.strip()!r} is not in it")
-    path.write_text(text.replace(old, new, 1))

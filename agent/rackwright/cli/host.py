@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -107,11 +108,13 @@ def show_host(
     default=None,
     help="Give up after so many seconds; it goes on draining.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @admin
 @options.as_json
 def drain(
     name: str,
     timeout: float | None,
+    yes: bool,
     store_url: str | None,
     ca: Path | None,
     credential: Path | None,
@@ -119,10 +122,12 @@ def drain(
 ) -> int:
     """Move everything away from HOST, and follow until it holds nothing.
 
-    HOST gets no node until `host resume`. Exit codes: 0 it holds nothing and others have it all; 3 the
+    HOST gets no node until `host resume`. Where no other live host could take some of its nodes, a
+    terminal is asked first. Exit codes: 0 it holds nothing and others have it all; 3 the
     time is up, or some nodes can be nowhere else: each is named with the reason.
     """
     client = connect(store_url, ca, credential)
+    _confirm(_one(client, name), yes=yes)
     try:
         found = client.drain(name, user(), drain=True)
         found = Drain(client, name, timeout, quiet=as_json).follow(found)
@@ -161,6 +166,17 @@ def resume(
         )
         click.echo(f"{name} is {style_state(state_of(found))}; {there}")
     return 0
+
+
+def _confirm(found: Mapping[str, Any], *, yes: bool) -> None:
+    """Say which nodes nobody converges when this host is drained, and on a terminal ask. Raises Abort
+    when the answer is no."""
+    if not found["only"]:
+        return
+    name, left = found["host"], ", ".join(found["only"])
+    click.echo(f"no other live host can reach {left}: nobody converges what {name} lets go of", err=True)  # fmt: skip
+    if not yes and on_terminal() and sys.stdin is not None and sys.stdin.isatty():
+        click.confirm(f"Drain {name} all the same?", abort=True, err=True)
 
 
 class Drain:

@@ -8,7 +8,7 @@ import click
 
 from rackwright.cli import ask, options
 from rackwright.cli.admin import admin, connect, user
-from rackwright.cli.output import print_json
+from rackwright.cli.output import ago, print_json
 
 
 class _ShowsByDefault(click.Group):
@@ -57,14 +57,17 @@ def retire(
     """
     client = connect(store_url, ca, credential)
     who = user()
-    if not yes:
-        would = client.retire(name, who=who, why=why, dry_run=True)
+    would = {} if yes else client.retire(name, who=who, why=why, dry_run=True)
+    if not yes and not would["already"]:
         held = ", ".join(would["released"]) or "nothing"
         click.echo(f"{name} holds {held}; what it holds is let go of, and its credential ends", err=True)  # fmt: skip
         click.confirm(f"Is {name} gone for good?", abort=True, err=True)
     done = client.retire(name, who=who, why=why, force=force)
     if as_json:
         print_json(done)
+    elif done["already"]:
+        said = f": {done['why']}" if done["why"] else ""
+        click.echo(f"{name} was retired already, by {done['who']}, {ago(done['at'])}{said}")
     else:
         click.echo(f"{name} is retired; released: {', '.join(done['released']) or 'nothing'}")
     return 0

@@ -161,10 +161,11 @@ def field_lines(change: FieldChange, *, fresh: bool, nothing: str = "nothing") -
         before = old.splitlines() if isinstance(old, str) else []
         lines = list(difflib.unified_diff(before, new.splitlines(), lineterm="", n=2))[2:]
         return [f"{change.field}:", *(_diff_line(line) for line in lines)]
+    text = _size if change.field == "size" else _value
     if fresh:
-        return [f"{change.field}: {click.style(_value(new), fg='green')}"]
-    was = click.style(nothing if old is None else _value(old), fg="red")
-    will = click.style(_value(new), fg="green")
+        return [f"{change.field}: {click.style(text(new), fg='green')}"]
+    was = click.style(nothing if old is None else text(old), fg="red")
+    will = click.style(text(new), fg="green")
     return [f"{change.field}: {was} → {will}"]
 
 
@@ -177,6 +178,15 @@ def _value(value: Any) -> str:
     if value is None:
         return "nothing"
     return value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
+
+
+def _size(value: Any) -> str:
+    """Bytes, which every noun's ``size`` is canonically, as a site spells them."""
+    if not isinstance(value, int):
+        return _value(value)
+    from rackwright_providers.san.sizes import spell
+
+    return spell(value)
 
 
 def summary(report: Report) -> str:

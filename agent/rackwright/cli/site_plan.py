@@ -295,19 +295,21 @@ def _run(runners: Mapping[str, NodeRunner], stop: threading.Event) -> dict[str, 
     found: dict[str, Report] = {}
     if not runners:
         return found
-    with (
-        ThreadPoolExecutor(min(AT_ONCE, len(runners)), thread_name_prefix="plan") as pool,
-        _progress(len(runners)) as advance,
-    ):
-        futures = {pool.submit(runner.run, why_run=True): node for node, runner in runners.items()}
-        try:
+    # Not as a context manager: it would wait for the reads that hang, also after a Ctrl-C.
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(runners)), thread_name_prefix="plan")
+    try:
+        with _progress(len(runners)) as advance:
+            futures = {
+                pool.submit(runner.run, why_run=True): node for node, runner in runners.items()
+            }
             for future in as_completed(futures):
                 found[futures[future]] = future.result()
                 advance()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     return found
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from rackwright.cli.columns import wrapped
 from rackwright.cli.output import MARKS, STATE_STYLE, ago, field_lines, many, table
-from rackwright.cli.site_lines import Gone, Line, SitePlan, Summary
+from rackwright.cli.site_lines import Gone, Line, SitePlan, Summary, Wave
 from rackwright.cli.site_rollouts_shown import rollout_lines, turns_text
 from rackwright.cli.site_steps import COMING, NodeRead
 from rackwright.model.bundle import rollout_of
@@ -19,13 +20,17 @@ from rackwright_proposals.sequence import grouped
 WIDTH = 100
 """Of a line where nothing says how wide the terminal is."""
 ADDRESS = 48
-"""Longer addresses are not waited for by the columns beside them."""
+"""Longer addresses have a line of their own, and so have those that leave no room for what stands beside."""
+DOING = 16
+"""Characters of the longest word for what would be done."""
 FIELD_LINES = 12
 """Of one change that are shown without -v."""
 NODES = 20
 """That could neither be read nor are known, and are named without -v."""
 NAMED = 6
 """Things that hang off a change that are named without -v."""
+_WHOLE = "\u00a0"
+"""A space at which no line is broken, as long as the text is wrapped."""
 DONE = {"create": "created", "update": "updated", "remove": "removed", "release": "released"}
 
 
@@ -55,10 +60,15 @@ class _Page:
         self.plan, self.verbose = plan, verbose
         self.width = shutil.get_terminal_size((WIDTH, 24)).columns
         self.reads = {read.node: read for read in plan.nodes}
-        lengths = [
-            len(_local(line)) for wave in plan.waves for line in wave.changes if self.shown(line)
+        heads = [
+            (what, line)
+            for wave in plan.waves
+            for (node, _), lines in self.by_node(wave).items()
+            for what, (line, *_) in self.kinds(node, lines)
         ]
-        self.column = max((length for length in lengths if length <= ADDRESS), default=20)
+        mark = max((len(self.mark(line)) for _, line in heads), default=0)
+        room = min(ADDRESS, self.width - len("    ~ ") - 2 * len("  ") - DOING - mark)
+        self.column = max((len(what) for what, _ in heads if len(what) <= room), default=20)
 
     def shown(self, line: Line) -> bool:
         return line.state != "in_sync" or self.verbose
@@ -88,11 +98,7 @@ class _Page:
 
     def waves(self) -> Iterator[str]:
         for wave in self.plan.waves:
-            by_node: dict[tuple[str, str], list[Line]] = {}
-            for line in wave.changes:
-                if self.shown(line):
-                    turns = turns_text(line.rollouts, self.plan.rollouts) if line.rollouts else ""
-                    by_node.setdefault((line.node, turns), []).append(line)
+            by_node = self.by_node(wave)
             if not by_node:
                 continue
             yield ""
@@ -100,34 +106,45 @@ class _Page:
             for (node, turns), lines in by_node.items():
                 said = f"  {click.style(turns, fg='cyan')}" if turns else ""
                 yield f"  {click.style(node, bold=True)}{said}"
-                if self.reads[node].by == "nothing" and not self.verbose:
-                    yield from self.unseen(lines)
-                else:
-                    for line in lines:
-                        yield from self.change(line)
+                for what, group in self.kinds(node, lines):
+                    if len(group) == 1:
+                        yield from self.change(group[0], fields=not self.by_kinds(node))
+                        continue
+                    yield from self.head(group[0], what)
+                    together = radius(self.plan.rack, [line.address for line in group], cuts=False)
+                    yield from self.hangs(together, group[0])
 
-    def unseen(self, lines: Sequence[Line]) -> Iterator[str]:
+    def by_node(self, wave: Wave) -> dict[tuple[str, str], list[Line]]:
+        """What is shown of ``wave``, by node and by what is said of its turn in a rollout."""
+        found: dict[tuple[str, str], list[Line]] = {}
+        for line in wave.changes:
+            if self.shown(line):
+                turns = turns_text(line.rollouts, self.plan.rollouts) if line.rollouts else ""
+                found.setdefault((line.node, turns), []).append(line)
+        return found
+
+    def by_kinds(self, node: str) -> bool:
         """Of a node that was never seen all is to be made: by kinds, not one by one."""
-        plain = [
-            line for line in lines if line.state in COMING and not line.after and not line.failed
-        ]
-        kinds: dict[str, list[Line]] = {}
-        for line in plain:
-            kinds.setdefault(line.address.partition("/")[0], []).append(line)
-        for group in kinds.values():
-            if len(group) == 1:
-                yield from self.change(group[0], fields=False)
-                continue
-            text = next(iter(grouped(_local(line) for line in group)))
-            yield self.head(group[0], text)
-            together = radius(self.plan.rack, [line.address for line in group], cuts=False)
-            yield from self.hangs(together, group[0])
+        return self.reads[node].by == "nothing" and not self.verbose
+
+    def kinds(self, node: str, lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+        """``lines`` of one node as they are shown, each with what it is called."""
+        if not self.by_kinds(node):
+            return [(_local(line), [line]) for line in lines]
+        plain: dict[str, list[Line]] = {}
+        alone: list[list[Line]] = []
         for line in lines:
-            if line not in plain:
-                yield from self.change(line, fields=False)
+            if line.state in COMING and not line.after and not line.failed:
+                plain.setdefault(line.address.partition("/")[0], []).append(line)
+            else:
+                alone.append([line])
+        return [
+            (next(iter(grouped(_local(line) for line in group))), group)
+            for group in (*plain.values(), *alone)
+        ]
 
     def change(self, line: Line, *, fields: bool = True) -> Iterator[str]:
-        yield self.head(line, _local(line))
+        yield from self.head(line, _local(line))
         if line.why and (self.verbose or not rollout_of(line.why)):
             yield from self.wrapped(line.why)
         if line.failed is not None:
@@ -159,7 +176,7 @@ class _Page:
                 for text in command.splitlines():
                     yield click.style(f"        > {text}", dim=True)
 
-    def head(self, line: Line, what: str) -> str:
+    def head(self, line: Line, what: str) -> Iterator[str]:
         if line.state in COMING:
             doing = f"would be {DONE.get(line.action, line.state)}"
         else:
@@ -168,13 +185,19 @@ class _Page:
             "red" if line.severs and line.radius.cut else STATE_STYLE.get(line.state, "magenta")
         )
         sign = "?" if line.state in ("deferred", "unknown") else MARKS.get(line.action, "=")
-        text = click.style(f"{sign} {what:<{self.column}}  {doing:<16}", fg=colour)
-        return f"    {text}  {click.style(self.mark(line), dim=True)}".rstrip()
+        sign = f"{sign} "
+        if len(what) > self.column:
+            yield f"    {click.style(sign + what, fg=colour)}"
+            sign, what = " " * len(sign), ""
+        text = click.style(f"{sign}{what:<{self.column}}  {doing:<{DOING}}", fg=colour)
+        yield f"    {text}  {click.style(self.mark(line), dim=True)}".rstrip()
 
     def mark(self, line: Line) -> str:
         if line.mark == "assumed":
             return "assumed"
         read = self.reads[line.node]
+        if read.by == "nothing":
+            return "never seen"
         return "read live" if read.by == "live" else f"read {_told_from(read)}"
 
     def hangs(self, found: Radius, line: Line) -> Iterator[str]:
@@ -200,15 +223,12 @@ class _Page:
         fg: str | None = None,
     ) -> Iterator[str]:
         indent = " " * 8
-        lines = textwrap.wrap(
-            text,
-            max(30, self.width - len(indent) - width),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        room = max(30, self.width - len(indent) - width)
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
         for number, line in enumerate(lines):
             head = label if not number else " " * width
-            yield f"{indent}{head}{click.style(line, dim=dim or None, fg=fg)}"
+            said = line.replace(_WHOLE, " ")
+            yield f"{indent}{head}{click.style(said, dim=dim or None, fg=fg)}"
 
     def gone(self, gone: Gone) -> Iterator[str]:
         text = f"{gone.node} is not in the site any more; {many(len(gone.resources), 'resource')} left there"
@@ -241,17 +261,21 @@ class _Page:
                 )
         if total.unlisted:
             counts += f", {click.style(f'{total.unlisted} unknown', fg='magenta')}"
-        yield f"{counts}; {total.in_sync} in sync"
+        yield from wrapped(f"{counts}; {total.in_sync} in sync", self.width)
         if total.cuts:
-            yield f"{click.style('cuts:', fg='red', bold=True)} {', '.join(total.cuts)}"
+            names = ", ".join(total.cuts)
+            text = f"{click.style('cuts:', fg='red', bold=True)} {names}"
+            yield from wrapped(text, self.width)
         if total.cuts_together:
             names = ", ".join(total.cuts_together)
-            yield f"{click.style('cuts, by several changes together:', fg='red', bold=True)} {names}"
+            label = click.style("cuts, by several changes together:", fg="red", bold=True)
+            yield from wrapped(f"{label} {names}", self.width)
         if total.unknown:
             shown = total.unknown if self.verbose else total.unknown[:NODES]
             more = len(total.unknown) - len(shown)
             names = ", ".join(shown) + (f", and {more} more (-v)" if more else "")
-            yield f"{click.style('neither read nor known:', fg='red')} {names}"
+            text = f"{click.style('neither read nor known:', fg='red')} {names}"
+            yield from wrapped(text, self.width)
 
 
 def _told_from(read: NodeRead) -> str:
@@ -282,7 +306,9 @@ def _things(hits: Sequence[Hit], node: str, *, limit: bool) -> str:
         f"{name} ({hit.how})" if hit.how else name for name, hit in zip(names, shown, strict=True)
     ]
     more = len(hits) - len(shown)
-    return ", ".join(named) + (f", and {more} more" if more else "")
+    # Each is read whole: no line ends between a name and what is said of it.
+    text = ", ".join(name.replace(" ", _WHOLE) for name in named)
+    return text + (f", and {more} more" if more else "")
 
 
 def _named(addresses: Iterable[str], *, limit: bool) -> str:

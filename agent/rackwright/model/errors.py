@@ -35,7 +35,7 @@ class Permanent(RackwrightError):
 
 
 class Unknown(Permanent):
-    """There is no such thing as was named: a mistake of who named it."""
+    """There is no such thing, or nobody, as was named: a mistake of who named it."""
 
 
 class Rejected(Permanent):

@@ -18,6 +18,9 @@ from rackwright.model.errors import Permanent
 
 MARKER = re.compile(r"⟦secret:([A-Za-z0-9][A-Za-z0-9._-]*)⟧")
 MASK = "‹secret›"
+SHORT = 4
+"""Characters. A shorter secret is masked only where it stands by itself: within words its letters stand by
+chance, and a mask there would tell it (``e‹secret›ample.org``)."""
 
 Secret = msgspec.Meta(extra={"secret": True})
 """Annotates a resource's field that is never shown, whatever it holds: ``Annotated[str, Secret]``."""
@@ -102,7 +105,14 @@ def _any_of(values: frozenset[str]) -> re.Pattern[str] | None:
     parts |= {line for value in parts for line in value.splitlines() if len(line) >= 8}
     parts |= {spelt for part in parts for spelt in _spellings(part)}
     ordered = sorted(parts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
+    return re.compile("|".join(map(_pattern, ordered))) if ordered else None
+
+
+def _pattern(part: str) -> str:
+    if len(part) >= SHORT:
+        return re.escape(part)
+    # What stands before it may be a line break as messages quote it.
+    return rf"(?:(?<!\w)|(?<=\\[abfnrtv])){re.escape(part)}(?!\w)"
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -55,5 +55,14 @@ def show(size: int) -> str:
     return f"{size} B"
 
 
+def spell(size: int) -> str:
+    """As a site may write it, to the byte: in the largest binary unit that divides it."""
+    for name in ("PiB", "TiB", "GiB", "MiB", "KiB"):
+        unit = UNITS[name.upper()]
+        if size >= unit and size % unit == 0:
+            return f"{size // unit}{name}"
+    return str(size)
+
+
 def _units() -> str:
     return ", ".join(("KiB", "MiB", "GiB", "TiB", "GB", "TB"))

@@ -280,7 +280,8 @@ def vlan_in_use(
     for port in ports.values():
         users.setdefault(str(port.untagged_vlan()), []).append(port.name)
     return {
-        address: f"still carried untagged by {_some(users[vlan])}"
+        address: f"still carried untagged by {_some(users[vlan])}: declare "
+        f"{'that port' if len(users[vlan]) == 1 else 'those ports'} in another VLAN (access_vlan, native_vlan)"
         for vlan, address in removed.items()
         if vlan in users
     }
