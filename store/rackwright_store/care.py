@@ -13,6 +13,7 @@ import msgspec
 
 from rackwright.model.bundle import Bundle, Gates
 from rackwright.model.site import Node
+from rackwright.model.standing import Standing
 from rackwright_proposals.feeds import feeders_of, last_feeds
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.redundancy import Groups
@@ -20,7 +21,7 @@ from rackwright_proposals.turns import Turns
 from rackwright_store.applied import Applied, applied_of
 from rackwright_store.roots import SILENT_AFTER
 from rackwright_store.runs import RunSummary
-from rackwright_store.standing import HELD_BACK, Standing
+from rackwright_store.standing import HELD_BACK
 
 _NONE = Gates()
 

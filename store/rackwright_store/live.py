@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from rackwright.model.bundle import Bundle, Declared, Gates
+from rackwright.model.standing import Standing
 from rackwright_proposals.evidence import LinkState, contradicted
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.redundancy import Groups
@@ -22,7 +23,6 @@ from rackwright_store.care import Care
 from rackwright_store.gates import Rests, Wants, gates_of, rests_of, under_way, wants_of
 from rackwright_store.runs import RunSummary, Verification
 from rackwright_store.stages import Staged, Stages
-from rackwright_store.standing import Standing
 from rackwright_store.wake import Waiters
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rackwright.model.standing import RUN, Standing
 from rackwright_proposals.rolling import Reported, Rolling
-from rackwright_store.standing import RUN, Standing
 
 
 def reported_of(

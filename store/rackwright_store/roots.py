@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from rackwright.model.standing import RUN
 from rackwright_store.spans import span
-from rackwright_store.standing import RUN, Seen, Stand
+from rackwright_store.standing import Seen, Stand
 
 SILENT_AFTER = 180.0
 """Seconds without a sign of life after which an agent is named as what everything waits for. One that is

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from rackwright.model.bundle import Bundle
+from rackwright.model.standing import Standing
 from rackwright_proposals.rolling import (
     Host,
     Owned,
@@ -22,7 +23,6 @@ from rackwright_proposals.rolling import (
 from rackwright_proposals.rollouts import Rollout
 from rackwright_store.rollouts import reported_of
 from rackwright_store.runs import RunSummary
-from rackwright_store.standing import Standing
 
 
 class World(Protocol):

@@ -9,31 +9,14 @@ import msgspec
 
 from rackwright.model.address import Address
 from rackwright.model.bundle import Bundle, Gates, rollout_of
-from rackwright.model.report import Report, State
+from rackwright.model.report import Report
+from rackwright.model.standing import RUN, Standing
 from rackwright_store.placement import Whereabouts
 from rackwright_store.runs import RunSummary
-
-RUN = ""
-"""The key under which the run as a whole stands when it could not be done."""
 
 Stands = Literal["verified", "changed", "waiting", "failed", "refused", "unreported"]
 """``changed``: verified, and it took a change. ``unreported``: its agent has not said a word of it since
 it is declared like this (or is not declared any more)."""
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was reported of one resource last, unless it was in sync."""
-
-    state: State
-    action: str = ""
-    digest: str = ""
-    why: str = ""
-    waits_for: tuple[str, ...] = ()
-    """Whole addresses."""
-    since: float
-    """Unix seconds (the store's clock): when it was first reported like this, and ever since."""
-    at: float
-    """When it was reported last."""
 
 
 def standings(

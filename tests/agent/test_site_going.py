@@ -11,11 +11,12 @@ from rackwright.cli.site_doubts import doubts_of, unlisted
 from rackwright.cli.site_going import Going, go_on
 from rackwright.cli.site_order import numbers
 from rackwright.cli.site_steps import NodeRead
-from rackwright.engine.known import Known, Stood
+from rackwright.engine.known import Known
 from rackwright.engine.ledger import Entry, Ledger
 from rackwright.model.bundle import Asked, Bundle, Declared, Need, Origin
 from rackwright.model.report import Outcome
 from rackwright.model.site import Node
+from rackwright.model.standing import Standing
 from rackwright.provider import Registry
 from rackwright_proposals.rollouts import Rollout
 from rackwright_proposals.sequence import Leaving, graph_of
@@ -163,7 +164,7 @@ def test_a_retired_node_is_not_waited_for() -> None:
 
 
 def stood(state: str, **more: Any) -> Known:
-    last = Stood(state=state, digest="new", why="no", since=1.0, at=1.0, **more)  # type: ignore[arg-type]
+    last = Standing(state=state, digest="new", why="no", since=1.0, at=1.0, **more)  # type: ignore[arg-type]
     return Known(standing={"file//a": last}, last_run=1.0)
 
 
@@ -212,7 +213,7 @@ def test_on_a_node_that_is_away_things_go_together_and_elsewhere_nothing_counts_
     assert "web:file//b" not in site.go().after
     # Where it only failed before, the rest of the same node waits as well.
     site.node("sw", [], [one, two])
-    failed = Stood(state="failed", digest="new", why="no", since=1.0, at=1.0)
+    failed = Standing(state="failed", digest="new", why="no", since=1.0, at=1.0)
     site.known["sw"] = Known(standing={"vlan/1": failed}, last_run=1.0)
     going = site.go()
     assert "sw:vlan/1" in going.after

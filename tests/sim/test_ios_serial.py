@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from rackwright_sim.faults import Faults
 from rackwright_sim.ios_device import IosDevice
 from rackwright_sim.ios_options import IosOptions
 from rackwright_sim.ios_serial import IosSerial
+from tests.waiting import until
 
 PATIENCE = 10.0
 
@@ -23,13 +24,6 @@ def console(tmp_path: Path) -> Iterator[IosSerial]:
     device = IosDevice(IosOptions(hostname="sw-a1", username="rack", password="pw", enable="en"))
     with IosSerial(device, tmp_path / "ttyS0") as running:
         yield running
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Client:

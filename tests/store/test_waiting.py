@@ -19,8 +19,9 @@ from rackwright.model.bundle import Bundle, Declared, Deferred, Gates, Need, Ori
 from rackwright.model.errors import Permanent, Unreachable
 from rackwright.model.report import Outcome, Report
 from rackwright.model.site import Node, Way
+from rackwright.model.standing import Standing
 from rackwright_store.placement import Whereabouts
-from rackwright_store.standing import Seen, Standing, standings, stands_of
+from rackwright_store.standing import Seen, standings, stands_of
 from rackwright_store.waiting import Rack
 from tests.tables import table
 

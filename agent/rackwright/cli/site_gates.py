@@ -10,14 +10,12 @@ import msgspec
 
 from rackwright.engine.known import Known
 from rackwright.engine.ledger import encode
-from rackwright.model import typed
 from rackwright.model.bundle import Bundle, Gates
 from rackwright_proposals.evidence import LinkState
 from rackwright_proposals.paths import Paths
 from rackwright_proposals.rollouts import Rollout
 from rackwright_store.live import Live
 from rackwright_store.runs import NOTHING, RunSummary
-from rackwright_store.standing import Standing
 
 UNREACHABLE = "unreachable"
 
@@ -33,7 +31,7 @@ class SiteGates:
             {node: about.verified for node, about in known.items()},
             {node: encode(about.ledger) for node, about in known.items() if about.ledger},
             {node: found for node in known if (found := _last_run(node, known[node]))},
-            {node: _standings(about) for node, about in known.items()},
+            {node: about.standing for node, about in known.items()},
             started=0.0,
         )
         live.heard = {node: about.heard for node, about in known.items() if about.heard is not None}
@@ -69,13 +67,6 @@ class SiteGates:
         """Those of ``node``."""
         served = self._live.gates.get(node)
         return served.value if served and isinstance(served.value, Gates) else Gates()
-
-
-def _standings(about: Known) -> dict[str, Standing]:
-    return {
-        key: typed.convert(stood, Standing, from_attributes=True)
-        for key, stood in about.standing.items()
-    }
 
 
 def _last_run(node: str, about: Known) -> RunSummary | None:

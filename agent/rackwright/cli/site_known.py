@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 
 from rackwright.cli.last_run import LastRun, last_run
-from rackwright.engine.known import RUN, Known, Stood, of_ledger
+from rackwright.engine.known import Known, of_ledger
 from rackwright.engine.ledger import LedgerFile
 from rackwright.model import typed
 from rackwright.model.bundle import Bundle
+from rackwright.model.standing import RUN, Standing
 from rackwright_proposals.rolling import Reported
 
 
@@ -56,7 +57,7 @@ def _with_last_run(about: Known, state: Path) -> Known:
     )
 
 
-def _standing(state: Path, last: LastRun) -> dict[str, Stood]:
+def _standing(state: Path, last: LastRun) -> dict[str, Standing]:
     """What failed, where a rollout has kept why."""
     try:
         reported = typed.decode((state / "reported.json").read_bytes(), Reported)
@@ -64,7 +65,7 @@ def _standing(state: Path, last: LastRun) -> dict[str, Stood]:
         return {}
     at = last.finished
     found = {
-        key: Stood(
+        key: Standing(
             state="failed" if key in last.failed else "refused",
             action="" if digest else "remove",
             digest=digest,
@@ -75,5 +76,7 @@ def _standing(state: Path, last: LastRun) -> dict[str, Stood]:
         for key, (digest, why) in reported.failed.items()
     }
     if reported.trouble:
-        found[RUN] = Stood(state="failed", action=last.kind, why=reported.trouble, since=at, at=at)
+        found[RUN] = Standing(
+            state="failed", action=last.kind, why=reported.trouble, since=at, at=at
+        )
     return found

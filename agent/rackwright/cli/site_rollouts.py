@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from rackwright.cli.site_steps import WRONG, NodeRead, Step
-from rackwright.engine.known import RUN, Known
+from rackwright.engine.known import Known
 from rackwright.model import typed
 from rackwright.model.bundle import Bundle
+from rackwright.model.standing import RUN
 from rackwright_proposals.rolling import Host, Owned, Reported, Rolling, host_of, staging_of
 from rackwright_proposals.rollouts import Course, Rollout
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 import msgspec
 
-from rackwright.engine.known import Known, Stood
+from rackwright.engine.known import Known
 from rackwright.engine.ledger import Entry, Ledger
 from rackwright.model.bundle import Bundle
 from rackwright.model.report import Outcome
+from rackwright.model.standing import Standing
 
 COMING = ("changed", "removed", "released")
 """States of what a converge would do."""
@@ -57,7 +58,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for it elsewhere may count on it: its node is there, and it did not fail before."""
     drift: bool
     """It was seen as it is declared now, and is not so any more: no commit brings that change."""
-    last: Stood | None
+    last: Standing | None
     """It failed when it was last tried as it is declared now."""
 
 
@@ -104,7 +105,7 @@ def _drifted(outcome: Outcome, entry: Entry | None) -> bool:
     )
 
 
-def _failed(outcome: Outcome, about: Known) -> Stood | None:
+def _failed(outcome: Outcome, about: Known) -> Standing | None:
     last = about.standing.get(outcome.address)
     if last is None or last.state != "failed":
         return None

@@ -9,26 +9,7 @@ import msgspec
 from rackwright.engine.ledger import Ledger
 from rackwright.model.bundle import Bundle
 from rackwright.model.facts import Facts
-from rackwright.model.report import State
-
-RUN = ""
-"""The key in `Known.standing` of a last run that as a whole could not be done."""
-
-
-class Stood(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was reported of one resource last, where it was not in sync."""
-
-    state: State
-    action: str = ""
-    digest: str = ""
-    """At which it was tried; empty: it is to go."""
-    why: str = ""
-    waits_for: tuple[str, ...] = ()
-    """Whole addresses."""
-    since: float
-    """Since when it is reported like this, in Unix seconds."""
-    at: float
-    """When it was reported last."""
+from rackwright.model.standing import RUN, Standing
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +20,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The one in force; None when it is not in the site in force, or that is not known."""
     verified: dict[str, str] = {}
     """``type/name`` as the site writes it → digest at which it was verified last."""
-    standing: dict[str, Stood] = {}
+    standing: dict[str, Standing] = {}
     """``type/name`` → what was reported of it last; `RUN` → why the last run could not be done."""
     removed: tuple[str, ...] = ()
     """What its last run took away."""

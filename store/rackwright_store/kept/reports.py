@@ -9,10 +9,10 @@ import msgspec
 import sqlalchemy as sa
 
 from rackwright.model import typed
+from rackwright.model.standing import Standing
 from rackwright_store.kept.transactions import Transactions, replace
 from rackwright_store.runs import RunSummary
 from rackwright_store.schema import reports, standings, verified
-from rackwright_store.standing import Standing
 
 REPORTS_KEPT = 100
 """Runs (and as many dry runs) kept per node; the newest stay."""
